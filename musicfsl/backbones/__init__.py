@@ -1,0 +1,28 @@
+"""Encoders: from waves to embeddings."""
+
+from typing import Any
+
+from musicfsl.backbones.base import Encoder
+from musicfsl.backbones.conv import ConvEncoder
+from musicfsl.backbones.mfcc import MfccEncoder
+from musicfsl.errors import InputError, did_you_mean
+
+__all__ = ["ENCODERS", "ConvEncoder", "Encoder", "MfccEncoder", "build_encoder"]
+
+#: Name -> class. A new encoder is one file and one line here.
+ENCODERS: dict[str, type[Encoder]] = {encoder.name: encoder for encoder in (ConvEncoder, MfccEncoder)}
+
+
+def build_encoder(name: str, settings: dict[str, Any]) -> Encoder:
+    """Builds an encoder, without trained weights, from what its ``name`` and ``settings()`` were.
+
+    Raises:
+        InputError: the name is unknown.
+
+    Example:
+        >>> build_encoder("mfcc", {"n_mfcc": 13}).dim
+        13
+    """
+    if name not in ENCODERS:
+        raise InputError(f"there is no encoder '{name}'.{did_you_mean(name, ENCODERS)} Known: {', '.join(ENCODERS)}")
+    return ENCODERS[name](**settings)

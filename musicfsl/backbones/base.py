@@ -1,0 +1,86 @@
+"""The contract of encoders: a front end and a backbone, from a wave to an embedding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from musicfsl.errors import InputError
+from musicfsl.spectrogram import LogMel
+
+__all__ = ["Encoder", "seeded_init"]
+
+
+class Encoder(nn.Module):
+    """A front end (wave to features) followed by a backbone (features to embedding).
+
+    The two parts stay separate so that features can be stored once and the backbone trained on them.
+    Subclasses take typed keyword arguments only, and give them back from `settings`.
+
+    Attributes:
+        name: under which `musicfsl.backbones.build_encoder` finds the class.
+        front_end: ``(B, 1, n_samples)`` to ``(B, n_features, n_frames)``.
+        backbone: ``(B, n_features, n_frames)`` to ``(B, dim)``.
+        dim: size of an embedding.
+    """
+
+    name: str
+    front_end: LogMel
+    backbone: nn.Module
+    dim: int
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate of the waves that the encoder expects, in Hz."""
+        return self.front_end.sample_rate
+
+    def settings(self) -> dict[str, Any]:
+        """The keyword arguments that build this encoder again, as JSON can hold them."""
+        raise NotImplementedError(f"{type(self).__name__} must give its settings")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embeds waves, or features that this encoder's front end computed before.
+
+        Args:
+            x: waves ``(B, 1, n_samples)`` at `sample_rate`, or features ``(B, n_features, n_frames)``.
+
+        Returns:
+            ``(B, dim)``.
+
+        Raises:
+            InputError: ``x`` has another shape.
+        """
+        n_features = self.front_end.n_features
+        if x.dim() != 3 or x.shape[1] not in (1, n_features) or not x.is_floating_point():
+            raise InputError(
+                f"the input is {x.dtype} of shape {tuple(x.shape)}; expected float waves (B, 1, n_samples) or "
+                f"features (B, {n_features}, n_frames)"
+            )
+        features = self.front_end(x) if x.shape[1] == 1 else x
+        embedding: Tensor = self.backbone(features)
+        return embedding
+
+
+class seeded_init:  # noqa: N801 (reads as a verb in a with statement)
+    """Lets layers draw their first weights from a seed, and leaves torch's global random state as it was.
+
+    Example:
+        >>> with seeded_init(0):
+        ...     a = nn.Linear(2, 2)
+        >>> with seeded_init(0):
+        ...     b = nn.Linear(2, 2)
+        >>> torch.equal(a.weight, b.weight)
+        True
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def __enter__(self) -> None:
+        self._before = torch.default_generator.get_state()
+        torch.default_generator.manual_seed(self._seed)
+
+    def __exit__(self, *_: object) -> None:
+        torch.default_generator.set_state(self._before)

@@ -1,0 +1,235 @@
+"""Encoders on disk: weights as safetensors, everything else as JSON in the same file's header.
+
+Nothing is ever unpickled: a Lightning checkpoint is opened with ``weights_only``, and only the encoder,
+the head and their card are taken from it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from musicfsl._version import __version__
+from musicfsl.backbones import ENCODERS, Encoder, build_encoder
+from musicfsl.errors import CheckpointError, InputError, did_you_mean
+from musicfsl.heads import Head, PrototypicalHead, build_head
+
+__all__ = ["EncoderCard", "load_encoder", "load_head", "read_card", "save_encoder"]
+
+_KEY = "musicfsl"  # of the card, in a safetensors header and in a Lightning checkpoint
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class EncoderCard:
+    """What is known of a trained encoder.
+
+    Attributes:
+        encoder: its name in `musicfsl.backbones.ENCODERS`.
+        settings: keyword arguments that build it, the front end's and the sample rate among them.
+        head: the head it was trained with (``{"name": ..., "settings": {...}}``), or None.
+        classes: names of the classes it was trained on, which therefore are not new to it.
+        data: what it was trained on (name, size, whether it is synthetic, ...).
+        metrics: results measured with it.
+        version: of musicfsl when it was saved.
+    """
+
+    encoder: str
+    settings: dict[str, Any]
+    head: dict[str, Any] | None = None
+    classes: list[str] = field(default_factory=list)
+    data: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    version: str = __version__
+
+    @classmethod
+    def of(
+        cls,
+        encoder: Encoder,
+        head: Head | None = None,
+        *,
+        classes: Sequence[str] = (),
+        data: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> EncoderCard:
+        """The card of an encoder in memory."""
+        if ENCODERS.get(encoder.name) is not type(encoder):
+            raise InputError(
+                f"{type(encoder).__name__} is not in musicfsl.backbones.ENCODERS, so it could not be loaded again; "
+                "register it there under its name"
+            )
+        return cls(
+            encoder=encoder.name,
+            settings=encoder.settings(),
+            head=None if head is None else {"name": head.name, "settings": head.settings()},
+            classes=list(classes),
+            data=dict(data or {}),
+            metrics={name: float(value) for name, value in (metrics or {}).items()},
+        )
+
+    def to_json(self) -> str:
+        """The card as text."""
+        return json.dumps({"format": _FORMAT, **asdict(self)}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, path: Path) -> EncoderCard:
+        """Reads a card back.
+
+        Raises:
+            CheckpointError: the text is not a card, or of a later format.
+        """
+        try:
+            content = json.loads(text)
+            written = content.pop("format")
+            if written > _FORMAT:
+                raise CheckpointError(f"{path} was written by a newer musicfsl (format {written}); upgrade musicfsl")
+            return cls(**{f.name: content[f.name] for f in fields(cls)})
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f"{path} holds a damaged card ({error!r}); copy or train it again") from None
+
+
+def save_encoder(
+    encoder: Encoder,
+    path: str | os.PathLike[str],
+    *,
+    head: Head | None = None,
+    classes: Sequence[str] = (),
+    data: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, float] | None = None,
+) -> Path:
+    """Saves an encoder with all that is needed to use it and to judge it.
+
+    Args:
+        encoder: any encoder that `musicfsl.backbones.ENCODERS` lists.
+        path: file to write; the ending should be ``.safetensors``. It appears only when complete.
+        head: the head it was trained with.
+        classes: names of the classes it was trained on.
+        data: what it was trained on.
+        metrics: results measured with it.
+
+    Returns:
+        the path.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    path = Path(path)
+    card = EncoderCard.of(encoder, head, classes=classes, data=data, metrics=metrics)
+    weights = {f"encoder.{name}": value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
+    if head is not None:
+        weights |= {f"head.{name}": value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(save(weights, metadata={_KEY: card.to_json()}))
+        os.replace(temporary, path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written ({error.strerror or error}); choose another place") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def load_encoder(path: str | os.PathLike[str]) -> Encoder:
+    """Loads an encoder that `save_encoder` wrote, or takes it from a Lightning checkpoint of `EpisodicLearner`.
+
+    Args:
+        path: a ``.safetensors`` or a ``.ckpt`` file.
+
+    Returns:
+        the encoder in evaluation mode on the CPU.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or no checkpoint of musicfsl.
+    """
+    card, weights = _read(Path(path))
+    if card.encoder not in ENCODERS:
+        raise CheckpointError(
+            f"{path} holds an encoder '{card.encoder}', which this musicfsl does not have."
+            f"{did_you_mean(card.encoder, ENCODERS)} Upgrade musicfsl, or register the class"
+        )
+    try:
+        encoder = build_encoder(card.encoder, card.settings)
+    except (TypeError, InputError) as error:
+        raise CheckpointError(f"{path} holds settings that do not build '{card.encoder}': {error}") from None
+    _fill(encoder, weights, "encoder.", Path(path))
+    return encoder.eval()
+
+
+def load_head(path: str | os.PathLike[str]) -> Head:
+    """Loads the head that an encoder was trained with; a plain `PrototypicalHead` where none was saved.
+
+    Raises:
+        CheckpointError: as `load_encoder`.
+    """
+    card, weights = _read(Path(path))
+    if card.head is None:
+        return PrototypicalHead().eval()
+    try:
+        head = build_head(card.head["name"], card.head["settings"])
+    except (KeyError, TypeError, InputError) as error:
+        raise CheckpointError(f"{path} holds a head that this musicfsl cannot build: {error}") from None
+    _fill(head, weights, "head.", Path(path))
+    return head.eval()
+
+
+def read_card(path: str | os.PathLike[str]) -> EncoderCard:
+    """Reads what is known of a saved encoder.
+
+    Raises:
+        CheckpointError: as `load_encoder`.
+    """
+    return _read(Path(path))[0]
+
+
+def _read(path: Path) -> tuple[EncoderCard, dict[str, Tensor]]:
+    if not path.is_file():
+        raise CheckpointError(f"the checkpoint {path} does not exist; check the path")
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_lightning(path)
+
+
+def _read_safetensors(path: Path) -> tuple[EncoderCard, dict[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or no safetensors file ({error}); copy or train it again") from None
+    if _KEY not in metadata:
+        raise CheckpointError(f"{path} was not written by musicfsl.save_encoder; load its weights by hand")
+    return EncoderCard.from_json(metadata[_KEY], path), weights
+
+
+def _read_lightning(path: Path) -> tuple[EncoderCard, dict[str, Tensor]]:
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for damaged bytes
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"{path} is damaged or no checkpoint ({reason[:120]}); copy or train it again") from None
+    if not isinstance(checkpoint, dict) or _KEY not in checkpoint:
+        raise CheckpointError(f"{path} is no checkpoint of musicfsl's EpisodicLearner; give one that 'musicfsl fit' wrote")
+    return EncoderCard.from_json(checkpoint[_KEY], path), checkpoint["state_dict"]
+
+
+def _fill(module: torch.nn.Module, weights: Mapping[str, Tensor], prefix: str, path: Path) -> None:
+    own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    try:
+        module.load_state_dict(own)
+    except RuntimeError:
+        raise CheckpointError(
+            f"the weights in {path} do not fit the {type(module).__name__} that its card describes; copy or train it again"
+        ) from None

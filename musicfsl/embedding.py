@@ -1,0 +1,164 @@
+"""Embeds whole clips: windows of every clip go through an encoder, and their embeddings are averaged."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from musicfsl.audio import crop_or_pad
+from musicfsl.backbones.base import Encoder
+from musicfsl.datasets.base import ClassConditionalDataset
+from musicfsl.errors import InputError
+
+__all__ = ["ClipWindows", "Standardizer", "Window", "embed_dataset"]
+
+
+class Window(NamedTuple):
+    """A part of a clip, as `ClipWindows` gives it.
+
+    Attributes:
+        x: wave ``(1, length)`` or features ``(n_features, length)``.
+        clip: index of the clip.
+    """
+
+    x: Tensor
+    clip: int
+
+
+class ClipWindows(Dataset[Window]):
+    """Windows spread evenly over each clip: every clip has at least one, long ones more.
+
+    Args:
+        dataset: waves or stored features.
+        length: of a window along the last axis, in samples or frames; shorter clips are filled with zeros for waves
+            and with their own lowest value for features (silence is not 0 in decibels).
+        max_windows: at most so many a clip; neighbours overlap by half where that suffices.
+
+    Example:
+        >>> windows = ClipWindows(dataset, length=16000)  # doctest: +SKIP
+    """
+
+    def __init__(self, dataset: ClassConditionalDataset, length: int, max_windows: int = 5) -> None:
+        if length < 1 or max_windows < 1:
+            raise InputError(f"length is {length} and max_windows {max_windows}; expected 1 or more of both")
+        self.dataset = dataset
+        self.length = length
+        self._clips, self._offsets = _spread(dataset.lengths, length, max_windows)
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def __getitem__(self, index: int) -> Window:
+        if not 0 <= index < len(self):
+            raise IndexError(f"window {index} is out of range for {len(self)} windows")
+        clip = int(self._clips[index])
+        x = self.dataset.read(clip, int(self._offsets[index]), self.length)
+        return Window(self.dataset.fill(x, self.length), clip)
+
+
+def embed_dataset(
+    encoder: Encoder,
+    dataset: ClassConditionalDataset,
+    duration: float = 1.0,
+    max_windows: int = 5,
+    batch_size: int = 64,
+    n_workers: int = 0,
+    device: str | torch.device | None = None,
+    progress: bool = False,
+) -> Tensor:
+    """Embeds every clip of a data set.
+
+    Args:
+        encoder: is used in evaluation mode and left as it was.
+        dataset: waves at the encoder's sample rate, or features stored with its front end.
+        duration: of a window in seconds.
+        max_windows: windows a clip at most; their embeddings are averaged.
+        batch_size: windows at a time.
+        n_workers: processes that read.
+        device: to compute on; None is where the encoder's weights lie.
+        progress: show a progress bar.
+
+    Returns:
+        float32 ``(N, dim)`` on the CPU.
+
+    Raises:
+        InputError: the data set has another sample rate or front end than the encoder.
+        AudioError: a recording cannot be read.
+    """
+    from tqdm.auto import tqdm
+
+    check_fits(encoder, dataset)
+    windows = ClipWindows(dataset, window_length(encoder, dataset, duration), max_windows)
+    loader = DataLoader(windows, batch_size=batch_size, num_workers=n_workers)
+    target_device = next(encoder.parameters(), torch.empty(0)).device if device is None else torch.device(device)
+    sums = torch.zeros(len(dataset), encoder.dim)
+    counts = torch.zeros(len(dataset), 1)
+    was_training = encoder.training
+    encoder.eval().to(target_device)
+    try:
+        with torch.no_grad():
+            for x, clip in tqdm(loader, desc=f"embedding {dataset.name}", unit="batch", disable=not progress):
+                z = encoder(x.to(target_device)).float().cpu()
+                sums.index_add_(0, clip, z)
+                counts.index_add_(0, clip, torch.ones(len(clip), 1))
+    finally:
+        encoder.train(was_training)
+    return sums / counts
+
+
+def window_length(encoder: Encoder, dataset: ClassConditionalDataset, duration: float) -> int:
+    """A duration in seconds as a length along the data set's last axis: samples of waves, frames of features."""
+    n_samples = round(duration * encoder.sample_rate)
+    return encoder.front_end.n_frames(n_samples) if dataset.front_end_settings is not None else n_samples
+
+
+def check_fits(encoder: Encoder, dataset: ClassConditionalDataset) -> None:
+    """Raises an `InputError` where a data set was made for another front end or sample rate than the encoder's."""
+    if dataset.sample_rate != encoder.sample_rate:
+        raise InputError(
+            f"{dataset.name} has a sample rate of {dataset.sample_rate} Hz, but the encoder expects "
+            f"{encoder.sample_rate} Hz; open the data set with sample_rate={encoder.sample_rate}"
+        )
+    stored, own = dataset.front_end_settings, encoder.front_end.settings()
+    if stored is not None and stored != own:
+        differing = sorted(name for name in own | stored if own.get(name) != stored.get(name))
+        raise InputError(
+            f"the features of {dataset.name} were stored with another front end than the encoder's (they differ in "
+            f"{', '.join(differing)}); build the store again with encoder.front_end"
+        )
+
+
+class Standardizer:
+    """Subtracts the mean and divides by the standard deviation of reference embeddings, dimension by dimension.
+
+    Args:
+        reference: ``(N, dim)``, such as the embeddings of the training classes.
+
+    Example:
+        >>> Standardizer(torch.tensor([[0.0], [2.0]]))(torch.tensor([[3.0]]))
+        tensor([[2.]])
+    """
+
+    def __init__(self, reference: Tensor) -> None:
+        self.mean = reference.mean(dim=0)
+        self.scale = reference.std(dim=0, unbiased=False).clamp(min=1e-8)
+
+    def __call__(self, embeddings: Tensor) -> Tensor:
+        return (embeddings - self.mean) / self.scale
+
+
+def _spread(
+    lengths: NDArray[np.int64], length: int, max_windows: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Clip and offset of every window."""
+    slack = np.maximum(lengths - length, 0)
+    counts = np.minimum(1 + -(-slack // max(1, length // 2)), max_windows)
+    clips = np.repeat(np.arange(len(lengths)), counts)
+    place = np.arange(len(clips)) - np.repeat(np.cumsum(counts) - counts, counts)  # 0, 1, ... within each clip
+    offsets = slack[clips] * place // np.maximum(counts[clips] - 1, 1)
+    return clips, offsets

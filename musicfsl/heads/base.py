@@ -1,0 +1,134 @@
+"""The contract of heads: from a support set to scores for queries."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from musicfsl.errors import InputError
+
+__all__ = ["Classes", "Head", "HeadState", "class_means", "target_positions"]
+
+#: What the columns of the logits stand for: names (targets are then positions in the list), integer labels
+#: (targets are then those labels, in any order and with gaps), or None for targets ``0 .. n_way - 1``.
+Classes = Sequence[str] | Sequence[int] | None
+
+
+class HeadState(NamedTuple):
+    """What a head learned from a support set; tensors only.
+
+    Attributes:
+        prototypes: ``(..., n_way, dim)``.
+    """
+
+    prototypes: Tensor
+
+
+class Head(nn.Module, ABC):
+    """Scores queries against classes that are known from a few examples.
+
+    A head stores nothing of an episode: `adapt` turns the support set into a state, `score` uses it.
+    Both take any number of leading axes (several episodes of one shape at once), with the same targets for each.
+
+    Attributes:
+        name: under which `musicfsl.heads.build_head` finds the class.
+    """
+
+    name: str
+
+    def settings(self) -> dict[str, Any]:
+        """The keyword arguments that build this head again, as JSON can hold them."""
+        raise NotImplementedError(f"{type(self).__name__} must give its settings")
+
+    @abstractmethod
+    def adapt(self, support_z: Tensor, support_targets: Tensor, classes: Classes = None) -> HeadState:
+        """Learns from the support set.
+
+        Args:
+            support_z: ``(..., n_support_total, dim)``, float.
+            support_targets: int64 ``(n_support_total,)``; the number of examples may differ by class.
+            classes: what the columns of the logits stand for.
+
+        Raises:
+            InputError: a class has no example, a target belongs to no class, shapes do not fit, or an
+                embedding is not finite.
+        """
+
+    @abstractmethod
+    def score(self, state: HeadState, query_z: Tensor) -> Tensor:
+        """Logits ``(..., n_query_total, n_way)`` for queries ``(..., n_query_total, dim)``."""
+
+    def forward(self, support_z: Tensor, support_targets: Tensor, query_z: Tensor, classes: Classes = None) -> Tensor:
+        """`adapt`, then `score`."""
+        return self.score(self.adapt(support_z, support_targets, classes), query_z)
+
+    def loss(self, logits: Tensor, query_targets: Tensor, classes: Classes = None) -> Tensor:
+        """Mean cross-entropy of the logits.
+
+        Args:
+            logits: ``(n_query_total, n_way)``.
+            query_targets: int64 ``(n_query_total,)``, in the terms of ``classes``.
+            classes: as given to `adapt`.
+        """
+        positions = target_positions(query_targets, logits.shape[-1], classes)
+        return nn.functional.cross_entropy(logits, positions)
+
+
+def class_means(support_z: Tensor, support_targets: Tensor, classes: Classes) -> Tensor:
+    """Mean embedding of each class's examples, ``(..., n_way, dim)``.
+
+    A matrix product takes any number of examples a class and of stacked episodes, and its gradient is
+    the same on every run and device.
+
+    Raises:
+        InputError: as `Head.adapt`.
+    """
+    if support_z.dim() < 2 or support_targets.dim() != 1 or support_z.shape[-2] != len(support_targets):
+        raise InputError(
+            f"support_z has shape {tuple(support_z.shape)} and support_targets {tuple(support_targets.shape)}; "
+            "expected (..., n_support_total, dim) and (n_support_total,)"
+        )
+    if len(support_targets) == 0:
+        raise InputError("the support set is empty; give at least one example a class")
+    n_way = int(support_targets.max()) + 1 if classes is None else len(classes)
+    positions = target_positions(support_targets, n_way, classes)
+    members = nn.functional.one_hot(positions, n_way).T  # (n_way, n_support_total)
+    counts = members.sum(dim=1, keepdim=True)
+    if (counts == 0).any():
+        empty = int(torch.nonzero(counts == 0)[0, 0])
+        name = empty if classes is None else classes[empty]
+        raise InputError(f"class '{name}' has no example in the support set; give at least one, or leave it out")
+    means = (members / counts).to(support_z.dtype) @ support_z
+    # A single NaN reaches every mean, so looking at the few means is enough.
+    if not torch.isfinite(means).all():
+        raise InputError("support_z holds NaN or infinite values; check the recordings and the encoder")
+    return means
+
+
+def target_positions(targets: Tensor, n_way: int, classes: Classes) -> Tensor:
+    """Targets as column numbers of the logits.
+
+    Example:
+        >>> target_positions(torch.tensor([7, 2, 7]), 2, classes=[2, 7])
+        tensor([1, 0, 1])
+    """
+    if classes is not None and len(classes) != n_way:
+        raise InputError(f"{len(classes)} classes are given for {n_way} columns of logits; give one name or label a column")
+    if classes is None or isinstance(classes[0], str):
+        if len(targets) and not (0 <= int(targets.min()) and int(targets.max()) < n_way):
+            wrong = int(targets.min()) if int(targets.min()) < 0 else int(targets.max())
+            raise InputError(f"target {wrong} is no position among {n_way} classes; expected 0 to {n_way - 1}")
+        return targets
+    labels = torch.tensor([int(label) for label in classes], device=targets.device)
+    ascending, order = torch.sort(labels)
+    if (ascending[1:] == ascending[:-1]).any():
+        raise InputError(f"the classes {list(classes)} hold a label twice; give every label once")
+    at = torch.searchsorted(ascending, targets).clamp(max=n_way - 1)
+    unknown = ascending[at] != targets
+    if unknown.any():
+        raise InputError(f"target {int(targets[unknown][0])} is not among the classes {list(classes)}")
+    return order[at]

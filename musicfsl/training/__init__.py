@@ -1,0 +1,7 @@
+"""Training on episodes with Lightning. Importing this imports Lightning; `import musicfsl` does not."""
+
+from musicfsl.training.data import EpisodicData
+from musicfsl.training.learner import EpisodicLearner
+from musicfsl.training.loading import EpisodeLoader
+
+__all__ = ["EpisodeLoader", "EpisodicData", "EpisodicLearner"]

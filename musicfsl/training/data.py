@@ -1,0 +1,272 @@
+"""The Lightning data module: class-disjoint parts of a data set, as episodes and as clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from musicfsl.augment import VirtualInstruments
+from musicfsl.backbones.base import Encoder
+from musicfsl.datasets.base import ClassConditionalDataset, Subset, split_classes
+from musicfsl.embedding import ClipWindows, Window, check_fits, window_length
+from musicfsl.episodes import EpisodeDataset, EpisodeSampler
+from musicfsl.errors import InputError
+from musicfsl.evaluation import EpisodeReport, evaluate_episodes
+from musicfsl.features import FeatureStore
+from musicfsl.heads import Head
+from musicfsl.training.loading import EpisodeLoader, Share
+
+__all__ = ["EpisodicData", "Stage"]
+
+Stage = Literal["train", "val", "test"]
+STAGES: tuple[Stage, ...] = ("train", "val", "test")
+
+# Every epoch sees new episodes, so the training stream has no end that anyone reaches.
+_ENDLESS = 2**62
+
+_CLIPS_PER_BATCH = 64
+
+
+class EpisodicData(pl.LightningDataModule):
+    """Episodes of training classes; clips of validation and of test classes, which are others.
+
+    The features of all clips are computed once and stored (see `FeatureStore`), with the front end of the
+    encoder that is trained.
+
+    Args:
+        dataset: a name (``musicfsl data list``), a folder with one sub-folder a class, or a data set of waves or of
+            stored features.
+        train_classes: classes to train on; None splits all classes by ``sizes`` and ``split_seed``.
+        val_classes: classes for validation, named together with ``train_classes``.
+        test_classes: classes for the test; None or empty for none.
+        sizes: parts of the classes for training, validation and (optionally) test, where none are named.
+        split_seed: of that split.
+        n_way: ways of a training episode. With ``augment`` there may be more than training classes.
+        n_support: shots of a training episode.
+        n_query: queries a class of a training episode.
+        episodes_per_epoch: training episodes an epoch, over all processes.
+        episodes_per_step: training episodes a step and process.
+        eval_n_way: ways for validation and test; None is 5, or all classes of a part that has fewer.
+        eval_n_support: shots for validation and test.
+        eval_n_query: queries a class for validation and test.
+        eval_episodes: episodes for validation and test, at least 2.
+        duration: seconds that the network sees of a clip at a time.
+        max_windows: windows of a clip whose embeddings are averaged for validation and test.
+        augment: make virtual instruments of the training classes (`musicfsl.augment.VirtualInstruments`).
+        split_groups: keep recordings (players, songs) apart between support and query.
+        trim_db: silence at both ends of a clip is cut, below so many decibels under its loudest part; None keeps it.
+        seed: of the episodes.
+        num_workers: processes that prepare episodes.
+        cache_dir: folder for stored features; None is the usual place.
+
+    Raises:
+        InputError: the parts share a class or have too few, or a number is out of range.
+
+    Example:
+        >>> data = EpisodicData("synthetic", n_way=5, n_support=5, n_query=10, augment=False)
+        >>> trainer.fit(learner, datamodule=data)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        dataset: str | ClassConditionalDataset = "synthetic",
+        train_classes: Sequence[str] | None = None,
+        val_classes: Sequence[str] | None = None,
+        test_classes: Sequence[str] | None = None,
+        sizes: Sequence[float] = (0.6, 0.2, 0.2),
+        split_seed: int = 0,
+        n_way: int = 20,
+        n_support: int = 3,
+        n_query: int = 3,
+        episodes_per_epoch: int = 50,
+        episodes_per_step: int = 1,
+        eval_n_way: int | None = None,
+        eval_n_support: int = 5,
+        eval_n_query: int = 15,
+        eval_episodes: int = 1000,
+        duration: float = 1.0,
+        max_windows: int = 5,
+        augment: bool = True,
+        split_groups: bool = True,
+        trim_db: float | None = 60.0,
+        seed: int = 0,
+        num_workers: int = 0,
+        cache_dir: str | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (("episodes_per_epoch", episodes_per_epoch), ("episodes_per_step", episodes_per_step)):
+            if value < 1:
+                raise InputError(f"{name} is {value}; expected 1 or more")
+        if duration <= 0:
+            raise InputError(f"duration is {duration}; expected a positive number of seconds")
+        if (train_classes is None) != (val_classes is None) or (train_classes is None and test_classes is not None):
+            raise InputError("train_classes and val_classes go together; name both, or none for a split by seed")
+        self._named: dict[Stage, list[str]] = {}
+        if train_classes is not None:
+            parts = (train_classes, val_classes or (), test_classes or ())
+            self._named = {stage: list(names) for stage, names in zip(STAGES, parts, strict=True) if names}
+            _refuse_shared_classes(self._named)
+        self._source = dataset
+        self.sizes, self.split_seed = tuple(sizes), split_seed
+        self.n_way, self.n_support, self.n_query = n_way, n_support, n_query
+        self.episodes_per_epoch, self.episodes_per_step = episodes_per_epoch, episodes_per_step
+        self.eval_n_way, self.eval_n_support, self.eval_n_query = eval_n_way, eval_n_support, eval_n_query
+        self.eval_episodes = eval_episodes
+        self.duration, self.max_windows = duration, max_windows
+        self.augment, self.split_groups, self.trim_db = augment, split_groups, trim_db
+        self.seed, self.num_workers, self.cache_dir = seed, num_workers, cache_dir
+        self._parts: dict[Stage, Subset] = {}
+
+    @property
+    def train_classes(self) -> list[str]:
+        """Names of the training classes, once the data is set up."""
+        return self.part("train").classes
+
+    def part(self, stage: Stage) -> Subset:
+        """The features of a stage's classes.
+
+        Raises:
+            InputError: the data is not set up, or the stage has no classes.
+        """
+        if stage not in self._parts:
+            raise InputError(f"there are no classes for '{stage}'; name {stage}_classes, or give it a part in sizes")
+        return self._parts[stage]
+
+    def prepare_data(self) -> None:
+        """Computes and stores the features (Lightning calls this in one process only)."""
+        self._features()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Opens the stored features, divides the classes, and checks that the episodes are possible."""
+        if self._parts:
+            return
+        features = self._features()
+        named = self._named or self._split(features)
+        self._parts = {part: features.subset(classes=names) for part, names in named.items()}
+        self._episodes()
+        for part in ("val", "test"):
+            if part in self._parts:
+                self._evaluation_sampler(part)  # type: ignore[arg-type]
+
+    def train_dataloader(self) -> EpisodeLoader:
+        return EpisodeLoader(
+            self._episodes(),
+            Share(self.episodes_per_epoch, *self._process(), fresh=True),
+            self.episodes_per_step,
+            self.num_workers,
+        )
+
+    def val_dataloader(self) -> DataLoader[Window]:
+        return self._clips("val")
+
+    def test_dataloader(self) -> DataLoader[Window]:
+        return self._clips("test")
+
+    def evaluate(self, stage: Stage, embeddings: Tensor, head: Head) -> EpisodeReport:
+        """Runs the episodes of a stage on the embeddings of its clips ``(N, dim)``."""
+        part = self.part(stage)
+        return evaluate_episodes(
+            embeddings,
+            part.targets,
+            head,
+            self._ways(part),
+            self.eval_n_support,
+            self.eval_n_query,
+            self.eval_episodes,
+            # Another stream of episodes than the training's, the same in every epoch.
+            seed=self.seed + STAGES.index(stage),
+            groups=part.groups if self.split_groups else None,
+            class_names=part.classes,
+            is_synthetic=part.is_synthetic,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """What a checkpoint's card says of the data."""
+        parts = {f"{stage}_classes": part.classes for stage, part in self._parts.items()}
+        train = self.part("train")
+        return {"name": train.name, "is_synthetic": train.is_synthetic, "n_clips": len(train), **parts}
+
+    def _encoder(self) -> Encoder:
+        encoder = getattr(self.trainer.lightning_module, "encoder", None) if self.trainer is not None else None
+        if not isinstance(encoder, Encoder):
+            raise InputError("EpisodicData takes its front end from the learner; call trainer.fit(learner, datamodule=...)")
+        return encoder
+
+    def _features(self) -> ClassConditionalDataset:
+        """All features, cut to the duration that the network sees."""
+        encoder = self._encoder()
+        dataset = self._source
+        if isinstance(dataset, str):
+            from musicfsl.datasets import open_dataset
+
+            dataset = open_dataset(dataset, sample_rate=encoder.sample_rate, duration=None)
+        if dataset.front_end_settings is None:
+            dataset = FeatureStore.build(dataset, encoder.front_end, trim_db=self.trim_db, cache_dir=self.cache_dir)
+        check_fits(encoder, dataset)
+        return dataset.with_length(window_length(encoder, dataset, self.duration), self.seed)
+
+    def _split(self, features: ClassConditionalDataset) -> dict[Stage, list[str]]:
+        """Names by part; every part needs two classes at least, since a choice among one is none."""
+        n_parts = len(self.sizes)
+        if n_parts not in (2, 3):
+            raise InputError(f"sizes are {self.sizes}; expected parts for training, validation and perhaps test")
+        if len(features.classes) < 2 * n_parts:
+            raise InputError(
+                f"{features.name} has {len(features.classes)} classes, but training, validation"
+                f"{' and test' if n_parts == 3 else ''} need two each; add classes"
+                f"{', or leave the test out with sizes [0.5, 0.5]' if len(features.classes) >= 4 else ''}"
+            )
+        names = split_classes(features, self.sizes, self.split_seed)
+        while min(len(part) for part in names) < 2:  # rounding left a part with one class
+            largest, smallest = max(names, key=len), min(names, key=len)
+            smallest.append(largest.pop())
+        return dict(zip(STAGES, (sorted(part) for part in names), strict=False))
+
+    def _episodes(self) -> EpisodeDataset:
+        return EpisodeDataset(
+            self.part("train"),
+            self.n_way,
+            self.n_support,
+            self.n_query,
+            n_episodes=_ENDLESS,
+            seed=self.seed,
+            split_groups=self.split_groups,
+            class_augment=VirtualInstruments() if self.augment else None,
+        )
+
+    def _clips(self, stage: Stage) -> DataLoader[Window]:
+        part = self.part(stage)
+        windows = ClipWindows(part, int(part.length or 0), self.max_windows)
+        share = Share(len(windows), *self._process())
+        return DataLoader(windows, batch_size=_CLIPS_PER_BATCH, sampler=share, num_workers=self.num_workers)
+
+    def _ways(self, part: Subset) -> int:
+        return min(5, len(part.classes)) if self.eval_n_way is None else self.eval_n_way
+
+    def _evaluation_sampler(self, stage: Stage) -> EpisodeSampler:
+        """Raises the error that names what is missing before training rather than after its first epoch."""
+        part = self.part(stage)
+        groups = part.groups if self.split_groups else None
+        return EpisodeSampler(
+            part.targets, self._ways(part), self.eval_n_support, self.eval_n_query, 0, groups, part.classes
+        )
+
+    def _process(self) -> tuple[int, int]:
+        """Number of processes, and which one this is."""
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer is not None else (1, 0)
+
+
+def _refuse_shared_classes(parts: dict[Stage, list[str]]) -> None:
+    """Parts that share a class would measure memory, not learning."""
+    for stage, names in parts.items():
+        for other in STAGES[: STAGES.index(stage)]:
+            shared = sorted(set(names) & set(parts.get(other, ())))
+            if shared:
+                raise InputError(
+                    f"class '{shared[0]}' stands in {other}_classes and in {stage}_classes; a class that was trained "
+                    "on or chosen by is not new any more, so name it in one of them"
+                )

@@ -1,0 +1,163 @@
+"""The Lightning module that trains an encoder on episodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torchmetrics import MeanMetric
+
+from musicfsl.backbones.base import Encoder
+from musicfsl.checkpoints import EncoderCard
+from musicfsl.embedding import Window
+from musicfsl.episodes import Episode
+from musicfsl.errors import InputError
+from musicfsl.evaluation import EpisodeReport
+from musicfsl.heads import Head, PrototypicalHead
+from musicfsl.training.data import EpisodicData, Stage
+
+__all__ = ["EpisodicLearner"]
+
+
+class EpisodicLearner(pl.LightningModule):
+    """Trains an encoder so that a head recognises queries from a few supports (episodic training).
+
+    Training steps take one or more episodes. For validation and test every clip is embedded once, and the
+    head is run on many episodes drawn from the embeddings, always the same ones.
+
+    Logged: ``train/loss``, ``train/accuracy``, ``val/accuracy`` and ``val/ci95`` (the latter two also
+    for test), over all processes.
+
+    Args:
+        encoder: the network to train.
+        head: the few-shot method; None is `PrototypicalHead` with squared Euclidean distance.
+        learning_rate: the highest of a one-cycle schedule (a rise over the first fifth, then a fall to nearly 0)
+            where the number of steps is known, else constant.
+        weight_decay: of AdamW, on weight matrices and filters only.
+
+    Reference:
+        J. Snell, K. Swersky, R. Zemel, Prototypical networks for few-shot learning, NeurIPS 2017;
+        L. N. Smith, N. Topin, Super-convergence, arXiv:1708.07120 (the schedule);
+        I. Loshchilov, F. Hutter, Decoupled weight decay regularization, ICLR 2019.
+
+    Example:
+        >>> from musicfsl.backbones import ConvEncoder
+        >>> learner = EpisodicLearner(ConvEncoder())
+        >>> trainer = pl.Trainer(max_epochs=20)  # doctest: +SKIP
+        >>> trainer.fit(learner, datamodule=EpisodicData("synthetic"))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        head: Head | None = None,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__()
+        if learning_rate <= 0 or weight_decay < 0:
+            raise InputError(
+                f"learning_rate is {learning_rate} and weight_decay {weight_decay}; expected above 0, and 0 or more"
+            )
+        self.encoder = encoder
+        self.head = PrototypicalHead() if head is None else head
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        # Sums and counts, not means of means: right also where processes see different numbers of episodes.
+        self.train_loss, self.train_accuracy = MeanMetric(), MeanMetric()
+        self.report: EpisodeReport | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embeds waves or features, as the encoder does."""
+        z: Tensor = self.encoder(x)
+        return z
+
+    def training_step(self, batch: Episode, batch_idx: int) -> Tensor:
+        n_support = batch.support.shape[1]
+        items = torch.cat([batch.support, batch.query], dim=1)  # (episodes, n_support + n_query, ...)
+        z = self.encoder(items.flatten(0, 1)).unflatten(0, items.shape[:2])  # (episodes, ..., dim)
+        losses = []
+        for i, classes in enumerate(batch.classes):
+            logits = self.head(z[i, :n_support], batch.support_targets[i], z[i, n_support:], classes)
+            losses.append(self.head.loss(logits, batch.query_targets[i], classes))
+            self.train_accuracy.update(logits.detach().argmax(-1) == batch.query_targets[i])
+        loss = torch.stack(losses).mean()
+        self.train_loss.update(loss.detach(), weight=len(losses))
+        self.log("train/loss", self.train_loss, on_step=False, on_epoch=True, prog_bar=True)
+        self.log("train/accuracy", self.train_accuracy, on_step=False, on_epoch=True, prog_bar=True)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self._start_embedding("val")
+
+    def validation_step(self, batch: Window, batch_idx: int) -> None:
+        self._embed(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        self._run_episodes("val")
+
+    def on_test_epoch_start(self) -> None:
+        self._start_embedding("test")
+
+    def test_step(self, batch: Window, batch_idx: int) -> None:
+        self._embed(batch)
+
+    def on_test_epoch_end(self) -> None:
+        self._run_episodes("test")
+
+    def configure_optimizers(self) -> Any:
+        matrices = [p for p in self.parameters() if p.requires_grad and p.dim() > 1]
+        others = [p for p in self.parameters() if p.requires_grad and p.dim() <= 1]
+        optimizer = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=self.learning_rate,
+        )
+        steps = self.trainer.estimated_stepping_batches
+        if steps == float("inf"):
+            return optimizer
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=self.learning_rate, total_steps=max(2, int(steps)), pct_start=0.2
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the card, so that `musicfsl.load_encoder` opens the checkpoint without any of the training code."""
+        data = self._data()
+        card = EncoderCard.of(
+            self.encoder,
+            self.head,
+            classes=data.train_classes,
+            data=data.describe(),
+            metrics={name: float(value) for name, value in self.trainer.callback_metrics.items()},
+        )
+        checkpoint["musicfsl"] = card.to_json()
+
+    def _data(self) -> EpisodicData:
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, EpisodicData):
+            raise InputError("EpisodicLearner needs its data from EpisodicData; call trainer.fit(learner, datamodule=...)")
+        return data
+
+    def _start_embedding(self, stage: Stage) -> None:
+        n_clips = len(self._data().part(stage))
+        self._sums = torch.zeros(n_clips, self.encoder.dim, device=self.device)
+        self._counts = torch.zeros(n_clips, 1, device=self.device)
+
+    def _embed(self, batch: Window) -> None:
+        """Adds the embeddings of a batch of windows to the sums of their clips."""
+        z = self.encoder(batch.x).float()
+        clip = torch.as_tensor(batch.clip, device=z.device)
+        self._sums.index_add_(0, clip, z)
+        self._counts.index_add_(0, clip, torch.ones(len(z), 1, device=z.device))
+
+    def _run_episodes(self, stage: Stage) -> None:
+        """Runs the episodes of a stage on the embeddings of all processes, each of which embedded a share."""
+        sums = self.trainer.strategy.reduce(self._sums, reduce_op="sum")
+        counts = self.trainer.strategy.reduce(self._counts, reduce_op="sum")
+        if (counts == 0).any():
+            return  # only some of the clips were seen: Lightning's check before training, or limit_val_batches
+        self.report = self._data().evaluate(stage, sums / counts, self.head)
+        self.log(f"{stage}/accuracy", self.report.mean, prog_bar=True)
+        self.log(f"{stage}/ci95", self.report.ci95)

@@ -1,0 +1,99 @@
+"""Which episodes a process sees, in which order, also after an interruption."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader, DistributedSampler
+
+from musicfsl.episodes import Episode, EpisodeDataset, collate_episodes
+
+__all__ = ["EpisodeLoader", "Share"]
+
+
+class Share(DistributedSampler[Any]):
+    """The numbers ``rank``, ``rank + n_processes``, ... below ``n``: one process's share, nothing dealt out twice.
+
+    With ``fresh`` every epoch goes on where the last one ended: epoch 1 begins at ``n``, epoch 2 at ``2 n``. Lightning
+    takes the class for one of torch's own samplers, and so leaves it in place when it trains on several processes.
+
+    Args:
+        n: numbers an epoch, over all processes.
+        n_processes: how many there are.
+        rank: which one this is.
+        fresh: whether epochs differ. Each process then gets equally many (``n // n_processes``), since
+            processes that train together must take equally many steps.
+
+    Example:
+        >>> share = Share(6, n_processes=2, rank=1, fresh=True)
+        >>> share.set_epoch(1)
+        >>> list(share)
+        [7, 9, 11]
+    """
+
+    def __init__(self, n: int, n_processes: int = 1, rank: int = 0, fresh: bool = False) -> None:
+        super().__init__(range(n), num_replicas=n_processes, rank=rank, shuffle=False)  # type: ignore[arg-type]
+        self._n = n
+        self._fresh = fresh
+        self.skip = 0
+
+    def _numbers(self) -> range:
+        n = self._n - self._n % self.num_replicas if self._fresh else self._n
+        first = self.epoch * self._n if self._fresh else 0
+        return range(first + self.rank, first + n, self.num_replicas)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._numbers()[self.skip :])
+
+    def __len__(self) -> int:
+        return len(self._numbers())
+
+
+class EpisodeLoader(DataLoader[Episode]):
+    """Steps of episodes; knows how far it came, so that training resumes at the very next episode.
+
+    Lightning saves ``state_dict()`` in its checkpoints and hands it back when it resumes.
+
+    Args:
+        episodes: a data set long enough for all epochs.
+        share: numbers of the episodes of this process.
+        episodes_per_step: stacked to one batch.
+        num_workers: processes that prepare episodes.
+    """
+
+    def __init__(self, episodes: EpisodeDataset, share: Share, episodes_per_step: int = 1, num_workers: int = 0) -> None:
+        super().__init__(
+            episodes,
+            batch_size=episodes_per_step,
+            sampler=share,
+            num_workers=num_workers,
+            collate_fn=collate_episodes,
+            drop_last=True,
+        )
+        self._share = share
+        self._steps_done = 0
+        self._resumed: dict[str, int] = {}
+
+    def __iter__(self) -> Iterator[Episode]:  # type: ignore[override]
+        # Only the epoch that was interrupted goes on in its middle.
+        self._steps_done = self._resumed.get("steps", 0) if self._resumed.get("epoch") == self._share.epoch else 0
+        self._resumed = {}
+        self._share.skip = self._steps_done * (self.batch_size or 1)
+        iterator = super().__iter__()
+        self._share.skip = 0  # the length of an epoch stays what it is
+
+        def counted() -> Iterator[Episode]:
+            for step in iterator:
+                self._steps_done += 1
+                yield step
+
+        return counted()
+
+    def state_dict(self) -> dict[str, int]:
+        """How far this epoch came."""
+        return {"epoch": self._share.epoch, "steps": self._steps_done}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Makes the next pass begin where the saved one had come to."""
+        self._resumed = dict(state)
