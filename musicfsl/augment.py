@@ -39,7 +39,7 @@ class VirtualInstruments:
         torch.Size([64, 63])
     """
 
-    def __init__(self, shift: int = 8, eq_db: float = 8.0, tilt_db: float = 8.0, decay_db: float = 8.0) -> None:
+    def __init__(self, shift: int = 6, eq_db: float = 4.3, tilt_db: float = 4.3, decay_db: float = 4.3) -> None:
         self.shift, self.eq_db, self.tilt_db, self.decay_db = shift, eq_db, tilt_db, decay_db
 
     def __call__(self, rng: np.random.Generator) -> Augment:

@@ -6,6 +6,7 @@ the head and their card are taken from it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import uuid
@@ -138,7 +139,8 @@ def save_encoder(
     except OSError as error:
         raise CheckpointError(f"{path} cannot be written ({error.strerror or error}); choose another place") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the error that matters is on its way already
+            temporary.unlink()
     return path
 
 

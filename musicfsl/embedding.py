@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from musicfsl.backbones.base import Encoder
 from musicfsl.datasets.base import ClassConditionalDataset
 from musicfsl.errors import InputError
 
-__all__ = ["ClipWindows", "Standardizer", "Window", "embed_dataset"]
+__all__ = ["ClipMeans", "ClipWindows", "Standardizer", "Window", "embed_dataset"]
 
 
 class Window(NamedTuple):
@@ -61,6 +62,45 @@ class ClipWindows(Dataset[Window]):
         return Window(self.dataset.fill(x, self.length), clip)
 
 
+class ClipMeans:
+    """Collects embeddings of windows, and averages them by clip.
+
+    Args:
+        n_clips: number of clips.
+        dim: size of an embedding.
+        device: where the sums lie.
+
+    Example:
+        >>> means = ClipMeans(2, 1)
+        >>> means.add(torch.tensor([0, 1, 1]), torch.tensor([[5.0], [1.0], [3.0]]))
+        >>> means.means()
+        tensor([[5.],
+                [2.]])
+    """
+
+    def __init__(self, n_clips: int, dim: int, device: str | torch.device = "cpu") -> None:
+        self._sums = torch.zeros(n_clips, dim, device=device)
+        self._counts = torch.zeros(n_clips, 1, device=device)
+
+    def add(self, clip: Tensor, z: Tensor) -> None:
+        """Adds the embeddings ``(B, dim)`` of windows of the clips ``(B,)``."""
+        clip = clip.to(self._sums.device)
+        self._sums.index_add_(0, clip, z.float())
+        self._counts.index_add_(0, clip, torch.ones(len(z), 1, device=z.device))
+
+    def means(self, reduce: Callable[..., Tensor] | None = None) -> Tensor | None:
+        """Means ``(n_clips, dim)``, or None where a clip has no window yet.
+
+        Args:
+            reduce: sums a tensor over all processes (called with ``reduce_op="sum"``), where each has embedded a
+                share of the windows.
+        """
+        sums, counts = self._sums, self._counts
+        if reduce is not None:
+            sums, counts = reduce(sums, reduce_op="sum"), reduce(counts, reduce_op="sum")
+        return None if bool((counts == 0).any()) else sums / counts
+
+
 def embed_dataset(
     encoder: Encoder,
     dataset: ClassConditionalDataset,
@@ -94,21 +134,21 @@ def embed_dataset(
 
     check_fits(encoder, dataset)
     windows = ClipWindows(dataset, window_length(encoder, dataset, duration), max_windows)
-    loader = DataLoader(windows, batch_size=batch_size, num_workers=n_workers)
+    # A generator of its own keeps the loader from taking a number from the global random state.
+    loader = DataLoader(windows, batch_size=batch_size, num_workers=n_workers, generator=torch.Generator())
     target_device = next(encoder.parameters(), torch.empty(0)).device if device is None else torch.device(device)
-    sums = torch.zeros(len(dataset), encoder.dim)
-    counts = torch.zeros(len(dataset), 1)
+    means = ClipMeans(len(dataset), encoder.dim)
     was_training = encoder.training
     encoder.eval().to(target_device)
     try:
         with torch.no_grad():
             for x, clip in tqdm(loader, desc=f"embedding {dataset.name}", unit="batch", disable=not progress):
-                z = encoder(x.to(target_device)).float().cpu()
-                sums.index_add_(0, clip, z)
-                counts.index_add_(0, clip, torch.ones(len(clip), 1))
+                means.add(clip, encoder(x.to(target_device)).cpu())
     finally:
         encoder.train(was_training)
-    return sums / counts
+    embeddings = means.means()
+    assert embeddings is not None, "every clip has a window"
+    return embeddings
 
 
 def window_length(encoder: Encoder, dataset: ClassConditionalDataset, duration: float) -> int:

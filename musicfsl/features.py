@@ -161,8 +161,9 @@ class FeatureStore(ClassConditionalDataset):
         return torch.from_numpy(frames).T  # frames lie behind one another in the file; time comes last in the contract
 
     def fill(self, x: Tensor, length: int) -> Tensor:
-        missing = length - x.shape[-1]
-        return torch.nn.functional.pad(x, (0, missing), value=self.silence) if missing > 0 else x
+        """Repeats a clip that is shorter than ``length`` from its start: statistics over time stay the clip's own."""
+        n = x.shape[-1]
+        return x if n >= length else x.repeat(1, -(-length // n))[:, :length]
 
     def fingerprint(self) -> str:
         return hash_of({"store": self._key})

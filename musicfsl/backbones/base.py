@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from musicfsl.backbones.whitening import Whitening
 from musicfsl.errors import InputError
 from musicfsl.spectrogram import LogMel
 
@@ -32,6 +33,11 @@ class Encoder(nn.Module):
     dim: int
 
     @property
+    def whitening(self) -> Whitening | None:
+        """The closed-form last layer of the backbone, where it has one; fitted between epochs of training."""
+        return None
+
+    @property
     def sample_rate(self) -> int:
         """Rate of the waves that the encoder expects, in Hz."""
         return self.front_end.sample_rate
@@ -52,15 +58,23 @@ class Encoder(nn.Module):
         Raises:
             InputError: ``x`` has another shape.
         """
+        embedding: Tensor = self.backbone(self.features(x))
+        return embedding
+
+    def features(self, x: Tensor) -> Tensor:
+        """Features ``(B, n_features, n_frames)`` of waves; features come back as they are.
+
+        Raises:
+            InputError: ``x`` has another shape.
+        """
         n_features = self.front_end.n_features
         if x.dim() != 3 or x.shape[1] not in (1, n_features) or not x.is_floating_point():
             raise InputError(
                 f"the input is {x.dtype} of shape {tuple(x.shape)}; expected float waves (B, 1, n_samples) or "
                 f"features (B, {n_features}, n_frames)"
             )
-        features = self.front_end(x) if x.shape[1] == 1 else x
-        embedding: Tensor = self.backbone(features)
-        return embedding
+        features: Tensor = self.front_end(x) if x.shape[1] == 1 else x
+        return features
 
 
 class seeded_init:  # noqa: N801 (reads as a verb in a with statement)

@@ -73,11 +73,16 @@ class _MeanCepstrum(nn.Module):
 
     def __init__(self, n_mels: int, n_mfcc: int) -> None:
         super().__init__()
-        band = torch.arange(n_mels, dtype=torch.float64) + 0.5
-        order = torch.arange(n_mfcc, dtype=torch.float64)
-        basis = torch.cos(math.pi / n_mels * order[:, None] * band) * math.sqrt(2.0 / n_mels)
-        basis[0] /= math.sqrt(2.0)
-        self.register_buffer("basis", basis.float(), persistent=False)
+        self.register_buffer("basis", _cosine_basis(n_mels, n_mfcc), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         return features.mean(dim=-1) @ self.basis.T  # the transform is linear: averaging first is the same, and quicker
+
+
+def _cosine_basis(n_bands: int, n_coefficients: int) -> Tensor:
+    """The first vectors of the orthonormal discrete cosine transform (type II), ``(n_coefficients, n_bands)``."""
+    band = torch.arange(n_bands, dtype=torch.float64) + 0.5
+    order = torch.arange(n_coefficients, dtype=torch.float64)
+    basis = torch.cos(math.pi / n_bands * order[:, None] * band) * math.sqrt(2.0 / n_bands)
+    basis[:1] /= math.sqrt(2.0)
+    return basis.float()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -114,6 +115,11 @@ class ClassConditionalDataset(Dataset[tuple[Tensor, int]], ABC):
         """
         return Subset(self, classes=classes, indices=indices)
 
+    @property
+    def recorded_classes(self) -> list[str]:
+        """The classes that are recordings of the world."""
+        return [] if self.is_synthetic else list(self.classes)
+
     def item_name(self, index: int) -> str:
         """What messages call item ``index``: its file where it has one."""
         return f"item {index} of {self.name}, a {self.classes[int(self.targets[index])]}"
@@ -191,6 +197,10 @@ class Subset(ClassConditionalDataset):
     def fill(self, x: Tensor, length: int) -> Tensor:
         return self.dataset.fill(x, length)
 
+    @property
+    def recorded_classes(self) -> list[str]:
+        return [name for name in self.classes if name in self.dataset.recorded_classes]
+
     def item_name(self, index: int) -> str:
         return self.dataset.item_name(int(self.indices[index]))
 
@@ -220,7 +230,7 @@ def split_classes(
 
     Example:
         >>> split_classes(["a", "b", "c", "d", "e"], sizes=[3, 2], seed=0)
-        [['a', 'c', 'd'], ['b', 'e']]
+        [['c', 'd', 'e'], ['a', 'b']]
     """
     names = sorted(dataset.classes if isinstance(dataset, ClassConditionalDataset) else dataset)
     if len(set(names)) != len(names):
@@ -229,12 +239,10 @@ def split_classes(
     counts = _part_sizes(len(names), wanted)
     shuffled = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
     bounds = np.cumsum([0, *counts])
-    return [sorted(shuffled[a:b]) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [sorted(shuffled[a:b]) for a, b in itertools.pairwise(bounds)]
 
 
-def _checked_indices(
-    indices: Sequence[int] | NDArray[np.int64], dataset: ClassConditionalDataset
-) -> NDArray[np.int64]:
+def _checked_indices(indices: Sequence[int] | NDArray[np.int64], dataset: ClassConditionalDataset) -> NDArray[np.int64]:
     chosen = np.asarray(indices)
     if chosen.ndim != 1 or (chosen.size > 0 and chosen.dtype.kind not in "iu"):
         raise InputError(
@@ -263,7 +271,9 @@ def _part_sizes(n_classes: int, sizes: list[float]) -> list[int]:
     else:
         raise InputError(f"sizes are {sizes}; expected whole numbers, or fractions whose sum is at most 1")
     if sum(counts) > n_classes:
-        raise InputError(f"the parts need {sum(counts)} classes, but there are only {n_classes}; add classes or ask less")
+        raise InputError(
+            f"the parts need {sum(counts)} classes, but there are only {n_classes}; add classes or ask less"
+        )
     return counts
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -120,6 +121,8 @@ class EpisodicData(pl.LightningDataModule):
         self.augment, self.split_groups, self.trim_db = augment, split_groups, trim_db
         self.seed, self.num_workers, self.cache_dir = seed, num_workers, cache_dir
         self._parts: dict[Stage, Subset] = {}
+        self._loader: EpisodeLoader | None = None
+        self._resumed: dict[str, int] = {}
 
     @property
     def train_classes(self) -> list[str]:
@@ -135,6 +138,11 @@ class EpisodicData(pl.LightningDataModule):
         if stage not in self._parts:
             raise InputError(f"there are no classes for '{stage}'; name {stage}_classes, or give it a part in sizes")
         return self._parts[stage]
+
+    @property
+    def parts(self) -> list[Stage]:
+        """The stages that have classes, once the data is set up."""
+        return list(self._parts)
 
     def prepare_data(self) -> None:
         """Computes and stores the features (Lightning calls this in one process only)."""
@@ -153,18 +161,35 @@ class EpisodicData(pl.LightningDataModule):
                 self._evaluation_sampler(part)  # type: ignore[arg-type]
 
     def train_dataloader(self) -> EpisodeLoader:
-        return EpisodeLoader(
-            self._episodes(),
-            Share(self.episodes_per_epoch, *self._process(), fresh=True),
-            self.episodes_per_step,
-            self.num_workers,
-        )
+        share = Share(self.episodes_per_epoch, *self._process(), fresh=True)
+        self._loader = EpisodeLoader(self._episodes(), share, self.episodes_per_step, self.num_workers)
+        self._loader.load_state_dict(self._resumed)
+        return self._loader
 
-    def val_dataloader(self) -> DataLoader[Window]:
-        return self._clips("val")
+    def state_dict(self) -> dict[str, int]:
+        """How far training came, for Lightning's checkpoints."""
+        return {} if self._loader is None else self._loader.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Goes on there. (Lightning restores the loader itself only where nobody has asked for it before.)"""
+        self._resumed = state_dict
+        if self._loader is not None:
+            self._loader.load_state_dict(state_dict)
+
+    def val_dataloader(self) -> list[DataLoader[Window]]:
+        """Clips of the validation classes and, where the encoder whitens, clips to fit the whitening to."""
+        parts = [self.part("val")]
+        if self._encoder().whitening is not None:
+            parts.append(self.whitening_part())
+        return [self._clips(part) for part in parts]
 
     def test_dataloader(self) -> DataLoader[Window]:
-        return self._clips("test")
+        return self._clips(self.part("test"))
+
+    def whitening_part(self) -> ClassConditionalDataset:
+        """The training clips that say how clips of one class differ: recordings, where there are any."""
+        train = self.part("train")
+        return train.subset(classes=train.recorded_classes) if train.recorded_classes else train
 
     def evaluate(self, stage: Stage, embeddings: Tensor, head: Head) -> EpisodeReport:
         """Runs the episodes of a stage on the embeddings of its clips ``(N, dim)``."""
@@ -238,11 +263,16 @@ class EpisodicData(pl.LightningDataModule):
             class_augment=VirtualInstruments() if self.augment else None,
         )
 
-    def _clips(self, stage: Stage) -> DataLoader[Window]:
-        part = self.part(stage)
+    def _clips(self, part: ClassConditionalDataset) -> DataLoader[Window]:
         windows = ClipWindows(part, int(part.length or 0), self.max_windows)
         share = Share(len(windows), *self._process())
-        return DataLoader(windows, batch_size=_CLIPS_PER_BATCH, sampler=share, num_workers=self.num_workers)
+        return DataLoader(
+            windows,
+            batch_size=_CLIPS_PER_BATCH,
+            sampler=share,
+            num_workers=self.num_workers,
+            generator=torch.Generator(),  # else it would take a number from the global random state
+        )
 
     def _ways(self, part: Subset) -> int:
         return min(5, len(part.classes)) if self.eval_n_way is None else self.eval_n_way

@@ -11,7 +11,8 @@ from torchmetrics import MeanMetric
 
 from musicfsl.backbones.base import Encoder
 from musicfsl.checkpoints import EncoderCard
-from musicfsl.embedding import Window
+from musicfsl.datasets.base import ClassConditionalDataset
+from musicfsl.embedding import ClipMeans, Window
 from musicfsl.episodes import Episode
 from musicfsl.errors import InputError
 from musicfsl.evaluation import EpisodeReport
@@ -25,7 +26,8 @@ class EpisodicLearner(pl.LightningModule):
     """Trains an encoder so that a head recognises queries from a few supports (episodic training).
 
     Training steps take one or more episodes. For validation and test every clip is embedded once, and the
-    head is run on many episodes drawn from the embeddings, always the same ones.
+    head is run on many episodes drawn from the embeddings, always the same ones. Where the encoder has a
+    whitening layer, it is fitted to the training classes before each validation.
 
     Logged: ``train/loss``, ``train/accuracy``, ``val/accuracy`` and ``val/ci95`` (the latter two also
     for test), over all processes.
@@ -90,22 +92,36 @@ class EpisodicLearner(pl.LightningModule):
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        self._start_embedding("val")
+        self._val = self._no_clips(self._data().part("val"))
+        self._whitening_clips = self._no_clips(self._data().whitening_part())
 
-    def validation_step(self, batch: Window, batch_idx: int) -> None:
-        self._embed(batch)
+    def validation_step(self, batch: Window, batch_idx: int, dataloader_idx: int = 0) -> None:
+        (self._val if dataloader_idx == 0 else self._whitening_clips).add(batch.clip, self._raw(batch.x))
 
     def on_validation_epoch_end(self) -> None:
-        self._run_episodes("val")
+        reduce = self.trainer.strategy.reduce
+        z = self._val.means(reduce)
+        if z is None:
+            return  # only some of the clips were seen: Lightning's check before training, or limit_val_batches
+        whitening = self.encoder.whitening
+        if whitening is not None:
+            known = self._whitening_clips.means(reduce)
+            if known is not None:
+                targets = torch.as_tensor(self._data().whitening_part().targets, device=known.device)
+                whitening.fit(known, targets)
+            z = whitening(z)  # means over windows may be whitened as well as windows: the layer is linear
+        self._report("val", z)
 
     def on_test_epoch_start(self) -> None:
-        self._start_embedding("test")
+        self._test = self._no_clips(self._data().part("test"))
 
     def test_step(self, batch: Window, batch_idx: int) -> None:
-        self._embed(batch)
+        self._test.add(batch.clip, self.encoder(batch.x))
 
     def on_test_epoch_end(self) -> None:
-        self._run_episodes("test")
+        z = self._test.means(self.trainer.strategy.reduce)
+        if z is not None:
+            self._report("test", z)
 
     def configure_optimizers(self) -> Any:
         matrices = [p for p in self.parameters() if p.requires_grad and p.dim() > 1]
@@ -140,24 +156,18 @@ class EpisodicLearner(pl.LightningModule):
             raise InputError("EpisodicLearner needs its data from EpisodicData; call trainer.fit(learner, datamodule=...)")
         return data
 
-    def _start_embedding(self, stage: Stage) -> None:
-        n_clips = len(self._data().part(stage))
-        self._sums = torch.zeros(n_clips, self.encoder.dim, device=self.device)
-        self._counts = torch.zeros(n_clips, 1, device=self.device)
+    def _no_clips(self, part: ClassConditionalDataset) -> ClipMeans:
+        return ClipMeans(len(part), self.encoder.dim, self.device)
 
-    def _embed(self, batch: Window) -> None:
-        """Adds the embeddings of a batch of windows to the sums of their clips."""
-        z = self.encoder(batch.x).float()
-        clip = torch.as_tensor(batch.clip, device=z.device)
-        self._sums.index_add_(0, clip, z)
-        self._counts.index_add_(0, clip, torch.ones(len(z), 1, device=z.device))
+    def _raw(self, x: Tensor) -> Tensor:
+        """Embeddings before they are whitened."""
+        if self.encoder.whitening is None:
+            return self.encoder(x)
+        raw: Tensor = self.encoder.backbone.raw(self.encoder.features(x))  # type: ignore[operator]
+        return raw
 
-    def _run_episodes(self, stage: Stage) -> None:
-        """Runs the episodes of a stage on the embeddings of all processes, each of which embedded a share."""
-        sums = self.trainer.strategy.reduce(self._sums, reduce_op="sum")
-        counts = self.trainer.strategy.reduce(self._counts, reduce_op="sum")
-        if (counts == 0).any():
-            return  # only some of the clips were seen: Lightning's check before training, or limit_val_batches
-        self.report = self._data().evaluate(stage, sums / counts, self.head)
+    def _report(self, stage: Stage, z: Tensor) -> None:
+        """Runs the episodes of a stage on the embeddings of its clips."""
+        self.report = self._data().evaluate(stage, z, self.head)
         self.log(f"{stage}/accuracy", self.report.mean, prog_bar=True)
         self.log(f"{stage}/ci95", self.report.ci95)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader, DistributedSampler
 
 from musicfsl.episodes import Episode, EpisodeDataset, collate_episodes
@@ -70,25 +71,24 @@ class EpisodeLoader(DataLoader[Episode]):
             num_workers=num_workers,
             collate_fn=collate_episodes,
             drop_last=True,
+            generator=torch.Generator(),  # else it would take a number from the global random state
         )
         self._share = share
         self._steps_done = 0
         self._resumed: dict[str, int] = {}
 
     def __iter__(self) -> Iterator[Episode]:  # type: ignore[override]
-        # Only the epoch that was interrupted goes on in its middle.
-        self._steps_done = self._resumed.get("steps", 0) if self._resumed.get("epoch") == self._share.epoch else 0
+        # All of this happens when the first step is asked for: after a resume Lightning makes the iterator first,
+        # and says only then which epoch it is for.
+        same_epoch = self._resumed.get("epoch") == self._share.epoch
+        self._steps_done = self._resumed.get("steps", 0) if same_epoch else 0
         self._resumed = {}
         self._share.skip = self._steps_done * (self.batch_size or 1)
-        iterator = super().__iter__()
-        self._share.skip = 0  # the length of an epoch stays what it is
-
-        def counted() -> Iterator[Episode]:
-            for step in iterator:
-                self._steps_done += 1
-                yield step
-
-        return counted()
+        steps = super().__iter__()
+        for step in steps:
+            self._steps_done += 1
+            yield step
+        self._share.skip = 0
 
     def state_dict(self) -> dict[str, int]:
         """How far this epoch came."""

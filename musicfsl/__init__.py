@@ -1,0 +1,115 @@
+"""Few-shot and zero-shot learning for music.
+
+From a folder of sounds to a few-shot accuracy that can be trusted: data sets, episodes, encoders, heads,
+training and evaluation, each a plain object with one job. What is named here is the public interface;
+it is imported where it is first used, so that ``import musicfsl`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from musicfsl._version import __version__
+
+if TYPE_CHECKING:
+    from musicfsl.audio import load_audio
+    from musicfsl.backbones import ConvEncoder, Encoder, MfccEncoder
+    from musicfsl.checkpoints import load_encoder, load_head, read_card, save_encoder
+    from musicfsl.datasets import (
+        AudioFolder,
+        ClassConditionalDataset,
+        MedleySolosDB,
+        Merged,
+        SyntheticInstruments,
+        TinySOL,
+        open_dataset,
+        split_classes,
+    )
+    from musicfsl.embedding import Standardizer, embed_dataset
+    from musicfsl.episodes import Episode, EpisodeDataset, EpisodeSampler
+    from musicfsl.errors import MusicfslError
+    from musicfsl.evaluation import EpisodeReport, evaluate_episodes
+    from musicfsl.features import FeatureStore
+    from musicfsl.heads import Head, PrototypicalHead
+    from musicfsl.spectrogram import LogMel
+    from musicfsl.training import EpisodicData, EpisodicLearner
+
+_MODULE_OF = {
+    "AudioFolder": "datasets",
+    "ClassConditionalDataset": "datasets",
+    "ConvEncoder": "backbones",
+    "Encoder": "backbones",
+    "Episode": "episodes",
+    "EpisodeDataset": "episodes",
+    "EpisodeReport": "evaluation",
+    "EpisodeSampler": "episodes",
+    "EpisodicData": "training",
+    "EpisodicLearner": "training",
+    "FeatureStore": "features",
+    "Head": "heads",
+    "LogMel": "spectrogram",
+    "MedleySolosDB": "datasets",
+    "Merged": "datasets",
+    "MfccEncoder": "backbones",
+    "MusicfslError": "errors",
+    "PrototypicalHead": "heads",
+    "Standardizer": "embedding",
+    "SyntheticInstruments": "datasets",
+    "TinySOL": "datasets",
+    "embed_dataset": "embedding",
+    "evaluate_episodes": "evaluation",
+    "load_audio": "audio",
+    "load_encoder": "checkpoints",
+    "load_head": "checkpoints",
+    "open_dataset": "datasets",
+    "read_card": "checkpoints",
+    "save_encoder": "checkpoints",
+    "split_classes": "datasets",
+}
+
+__all__ = [
+    "AudioFolder",
+    "ClassConditionalDataset",
+    "ConvEncoder",
+    "Encoder",
+    "Episode",
+    "EpisodeDataset",
+    "EpisodeReport",
+    "EpisodeSampler",
+    "EpisodicData",
+    "EpisodicLearner",
+    "FeatureStore",
+    "Head",
+    "LogMel",
+    "MedleySolosDB",
+    "Merged",
+    "MfccEncoder",
+    "MusicfslError",
+    "PrototypicalHead",
+    "Standardizer",
+    "SyntheticInstruments",
+    "TinySOL",
+    "__version__",
+    "embed_dataset",
+    "evaluate_episodes",
+    "load_audio",
+    "load_encoder",
+    "load_head",
+    "open_dataset",
+    "read_card",
+    "save_encoder",
+    "split_classes",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,72 @@
+"""Data sets, all under the contract of `musicfsl.datasets.base`."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from musicfsl.datasets.base import ClassConditionalDataset, Subset, split_classes
+    from musicfsl.datasets.folder import AudioFolder
+    from musicfsl.datasets.medley_solos import MedleySolosDB
+    from musicfsl.datasets.merged import Merged
+    from musicfsl.datasets.registry import (
+        DatasetInfo,
+        VerificationReport,
+        dataset_info,
+        dataset_names,
+        open_dataset,
+        prepare_dataset,
+        verify_dataset,
+    )
+    from musicfsl.datasets.synthetic import SyntheticInstruments
+    from musicfsl.datasets.tinysol import TinySOL
+
+__all__ = [
+    "AudioFolder",
+    "ClassConditionalDataset",
+    "DatasetInfo",
+    "MedleySolosDB",
+    "Merged",
+    "Subset",
+    "SyntheticInstruments",
+    "TinySOL",
+    "VerificationReport",
+    "dataset_info",
+    "dataset_names",
+    "open_dataset",
+    "prepare_dataset",
+    "split_classes",
+    "verify_dataset",
+]
+
+_MODULE_OF = {
+    "AudioFolder": "folder",
+    "ClassConditionalDataset": "base",
+    "DatasetInfo": "registry",
+    "MedleySolosDB": "medley_solos",
+    "Merged": "merged",
+    "Subset": "base",
+    "SyntheticInstruments": "synthetic",
+    "TinySOL": "tinysol",
+    "VerificationReport": "registry",
+    "dataset_info": "registry",
+    "dataset_names": "registry",
+    "open_dataset": "registry",
+    "prepare_dataset": "registry",
+    "split_classes": "base",
+    "verify_dataset": "registry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name where it is first used, so that importing the package costs nothing."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,28 @@
+"""Interactive figures in one style: arrays in, plotly figure out.
+
+Nothing here knows data sets, networks or training: every function takes plain arrays (or CPU or GPU
+tensors) and returns a `plotly.graph_objects.Figure`. plotly, kaleido and umap-learn come with the
+extra ``musicfsl[plots]`` and are imported when a function needs them.
+"""
+
+from musicfsl.plots.embeddings import plot_episode, project
+from musicfsl.plots.results import plot_accuracy_over_shots, plot_confusion
+from musicfsl.plots.save import save_figure
+from musicfsl.plots.sound import AudioPlayer, SpectrogramWithSound
+from musicfsl.plots.spectrogram import plot_spectrogram
+from musicfsl.plots.style import PALETTE, TEMPLATE, apply_style, class_colors
+
+__all__ = [
+    "PALETTE",
+    "TEMPLATE",
+    "AudioPlayer",
+    "SpectrogramWithSound",
+    "apply_style",
+    "class_colors",
+    "plot_accuracy_over_shots",
+    "plot_confusion",
+    "plot_episode",
+    "plot_spectrogram",
+    "project",
+    "save_figure",
+]

@@ -1,0 +1,140 @@
+"""`musicfsl fit`, `validate` and `test`: LightningCLI, with short forms for what is asked most."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+
+from musicfsl.checkpoints import read_card
+from musicfsl.evaluation import EpisodeReport
+from musicfsl.training.data import EpisodicData
+from musicfsl.training.learner import EpisodicLearner
+
+__all__ = ["run_training_command"]
+
+_DEFAULTS = Path(__file__).parent.parent / "configs" / "fit.yaml"
+
+_HELP = {
+    "fit": ("Train an encoder on episodes.", "musicfsl fit --data my_sounds/ --output runs --trainer.max_epochs 20"),
+    "validate": ("Run the validation episodes.", "musicfsl validate --data my_sounds/ --ckpt_path best.ckpt"),
+    "test": ("Run the test episodes.", "musicfsl test --data my_sounds/ --ckpt_path best.ckpt"),
+}
+
+# Short form -> the option that it stands for.
+_SHORT_FORMS = {"--data": "--data.dataset", "--output": "--trainer.default_root_dir"}
+
+
+def run_training_command(command: str, arguments: Sequence[str]) -> tuple[dict[str, Any], bool]:
+    """Runs one of the three commands.
+
+    Args:
+        command: ``"fit"``, ``"validate"`` or ``"test"``.
+        arguments: what stands behind it on the command line.
+
+    Returns:
+        the results by name, and whether JSON was asked for.
+
+    Raises:
+        MusicfslError: a mistake of the user's.
+        SystemExit: with code 2, after one line, for options that do not exist or do not fit.
+    """
+    command_line = _Command(
+        EpisodicLearner,
+        EpisodicData,
+        args=[command, *_expand_short_forms(arguments)],
+        parser_class=_Parser,
+        parser_kwargs={
+            name: {
+                "description": f"{description} --data NAME|FOLDER and --output DIR are short for --data.dataset and "
+                "--trainer.default_root_dir; everything else by dotted flags or a YAML file.",
+                "epilog": f"example: {example}",
+                "default_config_files": [str(_DEFAULTS)],
+            }
+            for name, (description, example) in _HELP.items()
+        },
+        save_config_kwargs={"overwrite": True},
+        auto_configure_optimizers=False,
+        load_from_checkpoint_support=False,
+    )
+    return command_line.results, bool(command_line.config[command].get("json"))
+
+
+def _expand_short_forms(arguments: Sequence[str]) -> list[str]:
+    """``--data my_sounds/`` to ``--data.dataset my_sounds/``; a YAML file stays what LightningCLI makes of it."""
+    expanded = []
+    for i, argument in enumerate(arguments):
+        option, equals, value = argument.partition("=")
+        value = value if equals else (arguments[i + 1] if i + 1 < len(arguments) else "")
+        if option in _SHORT_FORMS and not value.endswith((".yaml", ".yml")):
+            argument = _SHORT_FORMS[option] + equals + (value if equals else "")
+        expanded.append(argument)
+    return expanded
+
+
+class _Parser(LightningArgumentParser):
+    """Answers a mistake with one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        reason = " ".join(message.split())
+        print(f"musicfsl: {reason[:500]} (all options: musicfsl fit --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+class _Command(LightningCLI):
+    """Logs for TensorBoard and as CSV in one numbered folder a run, and keeps the results."""
+
+    results: dict[str, Any]
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        return {name: skipped for name, skipped in LightningCLI.subcommands().items() if name in _HELP}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="Print the results as JSON.")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Names a missing or damaged checkpoint before anything else is done."""
+        path = self._get_early("ckpt_path")
+        if path and path not in ("best", "last"):
+            read_card(path)
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        if self._get(self.config_init, "trainer.logger") in (None, True):
+            root = self._get(self.config_init, "trainer.default_root_dir") or "runs"
+            tensorboard = TensorBoardLogger(root, name="", default_hp_metric=False)
+            kwargs["logger"] = [tensorboard, CSVLogger(root, name="", version=tensorboard.version)]
+        return super().instantiate_trainer(**kwargs)
+
+    def after_fit(self) -> None:
+        """Tests the best checkpoint on the classes that neither training nor its choice has seen."""
+        kept = self.trainer.checkpoint_callback
+        best = kept.best_model_path if isinstance(kept, ModelCheckpoint) else ""
+        self.results = {"checkpoint": best or None, "log": self.trainer.log_dir}
+        self.results["validation"] = _numbers(self.model.report)
+        if best and "test" in self.datamodule.parts:
+            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
+            self.results["test"] = _numbers(self.model.report)
+
+    def after_validate(self) -> None:
+        self.results = {"validation": _numbers(self.model.report)}
+
+    def after_test(self) -> None:
+        self.results = {"test": _numbers(self.model.report)}
+
+    def _get_early(self, key: str) -> Any:
+        command = self.config.get("subcommand")
+        return self.config[command].get(key) if command else None
+
+
+def _numbers(report: EpisodeReport | None) -> dict[str, Any] | None:
+    return None if report is None else {**report.to_dict(), "text": str(report)}

@@ -1,0 +1,174 @@
+"""Small data sets on disk, in the exact layout of the real ones."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+# mirdata's own index names the real files; a few of every class are made here.
+_NOTES_PER_INSTRUMENT = 3
+_CLIPS_PER_PART = 2
+_TINYSOL_NAMES = {
+    "BTb": "Bass Tuba",
+    "Hn": "French Horn",
+    "Tbn": "Trombone",
+    "TpC": "Trumpet in C",
+    "Acc": "Accordion",
+    "Vc": "Cello",
+    "Cb": "Contrabass",
+    "Va": "Viola",
+    "Vn": "Violin",
+    "ASax": "Alto Saxophone",
+    "Bn": "Bassoon",
+    "ClBb": "Clarinet in Bb",
+    "Fl": "Flute",
+    "Ob": "Oboe",
+}
+_MEDLEY_NAMES = (
+    "clarinet",
+    "distorted electric guitar",
+    "female singer",
+    "flute",
+    "piano",
+    "tenor saxophone",
+    "trumpet",
+    "violin",
+)
+_DYNAMICS = ["pp", "p", "mf", "f", "ff"]
+
+
+def make_tone(hz: float, seconds: float, sample_rate: int, channels: int = 1, seed: int = 0) -> np.ndarray:
+    """A tone with a little noise, ``(n, channels)``, the channels at different levels."""
+    n_samples = round(seconds * sample_rate)
+    noise = np.random.default_rng(seed).standard_normal((n_samples, 1))
+    tone = 0.4 * np.sin(2 * np.pi * hz * np.arange(n_samples)[:, None] / sample_rate) + 0.05 * noise
+    return tone * np.linspace(1.0, 0.5, channels)
+
+
+@pytest.fixture
+def write_tone() -> Callable[..., Path]:
+    """Writes a tone and makes the folders above it: ``write_tone(path, hz, seconds, sample_rate, channels)``."""
+
+    def write(path: Path, hz: float = 440.0, seconds: float = 1.0, sample_rate: int = 16000, channels: int = 1) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, make_tone(hz, seconds, sample_rate, channels), sample_rate)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def mixed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes in four formats, several rates and numbers of channels, nested folders, short and long files."""
+    root = tmp_path_factory.mktemp("data") / "mixed"
+    kinds = [("wav", 44100, 2, 0.6), ("flac", 22050, 1, 2.35), ("ogg", 48000, 2, 1.4), ("mp3", 32000, 1, 3.1)]
+    for number, name in enumerate(["alto", "bass", "tenor"]):
+        for take, (suffix, rate, channels, seconds) in enumerate(kinds):
+            path = root / name / f"player{take % 2}" / f"take {take}.{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, make_tone(220.0 * (number + 1), seconds, rate, channels, seed=take), rate)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tinysol_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """TinySOL with three notes an instrument; mirdata knows its checksums as the version "small"."""
+    from mirdata.datasets import tinysol
+
+    root = tmp_path_factory.mktemp("data") / "tinysol"
+    taken: dict[str, list[str]] = {}
+    for track in _full_index(tinysol)["tracks"].values():
+        path = track["audio"][0]
+        of_folder = taken.setdefault(path.rpartition("/")[0], [])
+        # One note that was shifted in pitch ("R...") for each instrument that has any.
+        shifted = "-R" in path or "_R" in path
+        if len(of_folder) < _NOTES_PER_INSTRUMENT - 1 or (shifted and len(of_folder) < _NOTES_PER_INSTRUMENT):
+            of_folder.append(path)
+    paths = [path for of_folder in taken.values() for path in of_folder]
+    for number, path in enumerate(paths):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(root / path, make_tone(200.0 + 10 * number, 0.8 + 0.05 * (number % 8), 44100), 44100)
+    _write_tinysol_table(root / "annotation" / "TinySOL_metadata.csv", paths)
+    with _known_to_mirdata(tinysol, root, {Path(path).stem: path for path in paths}, "TinySOL_metadata"):
+        yield root
+
+
+@pytest.fixture(scope="session")
+def medley_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Medley-solos-DB with two clips a class and part; mirdata knows its checksums as the version "small"."""
+    from mirdata.datasets import medley_solos_db
+
+    root = tmp_path_factory.mktemp("data") / "medley_solos_db"
+    taken: dict[str, list[tuple[str, str]]] = {}
+    for uuid, track in _full_index(medley_solos_db)["tracks"].items():
+        path = track["audio"][0]
+        of_part = taken.setdefault(path.rpartition("_")[0], [])
+        if len(of_part) < _CLIPS_PER_PART:
+            of_part.append((uuid, path))
+    clips = [clip for of_part in taken.values() for clip in of_part]
+    rows = []
+    for number, (uuid, path) in enumerate(clips):
+        part, _, instrument_id = Path(path).stem.split("_")[1].partition("-")
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(root / path, make_tone(200.0 + 5 * number, 65536 / 22050, 22050), 22050)
+        rows.append([part, _MEDLEY_NAMES[int(instrument_id)], instrument_id, 200 + number // 3, uuid])
+    table = root / "annotation" / "Medley-solos-DB_metadata.csv"
+    table.parent.mkdir(parents=True)
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([["subset", "instrument", "instrument_id", "song_id", "uuid4"], *rows])
+    with _known_to_mirdata(medley_solos_db, root, dict(clips), "Medley-solos-DB_metadata"):
+        yield root
+
+
+def _full_index(module: Any) -> dict[str, Any]:
+    path = module.Dataset(data_home="/nowhere").index_path
+    if not Path(path).exists():
+        pytest.skip(f"this mirdata downloads its index ({Path(path).name})")
+    index: dict[str, Any] = json.loads(Path(path).read_text())
+    return index
+
+
+def _write_tinysol_table(path: Path, audio_paths: list[str]) -> None:
+    """The published table's columns, filled from what the file names say."""
+    header = "Path,Fold,Family,Instrument (abbr.),Instrument (in full),Technique (abbr.),Technique (in full),Pitch,"
+    header += "Pitch ID,Dynamics,Dynamics ID,Instance ID,String ID,Resampled"
+    rows = [header.split(",")]
+    for number, audio_path in enumerate(audio_paths):
+        _, family, _, technique, _ = audio_path.split("/")
+        short, abbreviated, pitch, dynamics, string, tuning = Path(audio_path).stem.split("-", 5)
+        string_id = string[0] if string.endswith("c") else ""
+        row = [audio_path.removeprefix("audio/"), number % 5, family, short, _TINYSOL_NAMES[short], abbreviated]
+        row += [technique, pitch, 60, dynamics, _DYNAMICS.index(dynamics), 0, string_id, str("R" in tuning).upper()]
+        rows.append(row)
+    path.parent.mkdir(parents=True)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+@contextmanager
+def _known_to_mirdata(module: Any, root: Path, tracks: dict[str, str], table: str) -> Iterator[None]:
+    """Adds an index of the small tree to a mirdata module, with the checksums of the files as they are now."""
+    from mirdata import core
+
+    def entry(path: str) -> list[str]:
+        return [path, hashlib.md5((root / path).read_bytes()).hexdigest()]
+
+    index = {
+        "version": "small",
+        "tracks": {track_id: {"audio": entry(path)} for track_id, path in tracks.items()},
+        "metadata": {table: entry(f"annotation/{table}.csv")},
+    }
+    index_path = root.parent / f"{root.name}_index.json"
+    index_path.write_text(json.dumps(index))
+    module.INDEXES["small"] = core.Index(filename=str(index_path))
+    yield
+    del module.INDEXES["small"]

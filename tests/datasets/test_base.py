@@ -1,0 +1,98 @@
+"""Subsets, and class splits that never overlap."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from musicfsl.datasets import AudioFolder, split_classes
+from musicfsl.errors import DatasetError, InputError
+
+NAMES = [f"class {number:02d}" for number in range(14)]
+
+
+@pytest.mark.parametrize("sizes", [[9, 5], [6, 3, 5], [0.6, 0.2, 0.2], [0.5, 0.5], [0.98, 0.01, 0.01], [1, 1]])
+@pytest.mark.parametrize("seed", range(5))
+def test_split_classes_never_overlaps(sizes: list[float], seed: int) -> None:
+    parts = split_classes(NAMES, sizes, seed)
+    together = [name for part in parts for name in part]
+    assert len(set(together)) == len(together) and set(together) <= set(NAMES)
+    assert all(part == sorted(part) and part for part in parts)
+    if all(size >= 1 for size in sizes):
+        assert [len(part) for part in parts] == sizes
+    else:
+        assert len(together) == len(NAMES)
+        exact = [size * len(NAMES) for size in sizes]
+        assert all(abs(len(part) - share) < 2 for part, share in zip(parts, exact, strict=True))
+
+
+def test_split_classes_depends_on_the_seed_alone() -> None:
+    assert split_classes(NAMES, [9, 5], seed=3) == split_classes(NAMES[::-1], {"train": 9, "test": 5}, seed=3)
+    splits = {tuple(split_classes(NAMES, [9, 5], seed=seed)[1]) for seed in range(20)}
+    assert len(splits) > 15
+
+
+def test_split_classes_chooses_every_class_equally_often() -> None:
+    counts = {name: 0 for name in NAMES}
+    for seed in range(700):
+        for name in split_classes(NAMES, [5, 9], seed)[0]:
+            counts[name] += 1
+    # 700 draws with probability 5/14: mean 250, standard deviation 12.7; 5 of them leave no chance to a fair shuffle.
+    assert all(abs(count - 250) < 5 * 12.7 for count in counts.values())
+
+
+def test_split_classes_of_a_dataset(mixed_folder: Path) -> None:
+    train, test = split_classes(AudioFolder(mixed_folder), [2, 1], seed=0)
+    assert sorted(train + test) == ["alto", "bass", "tenor"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ([10, 5], "need 15 classes, but there are only 14"),
+        ([0.6, 0.6], "whole numbers, or fractions"),
+        ([9, -1], "one positive number a part"),
+        ([0, 5], "one positive number a part"),
+        ([], "one positive number a part"),
+    ],
+)
+def test_split_classes_refuses(sizes: list[float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        split_classes(NAMES, sizes, seed=0)
+
+
+def test_split_classes_refuses_more_parts_than_classes_and_duplicates() -> None:
+    with pytest.raises(InputError, match="need 3 classes, but there are only 2"):
+        split_classes(["a", "b"], [0.5, 0.3, 0.2], seed=0)
+    with pytest.raises(InputError, match="duplicate"):
+        split_classes(["a", "b", "a"], [1, 1], seed=0)
+
+
+def test_subset_keeps_the_order_asked_for(mixed_folder: Path) -> None:
+    dataset = AudioFolder(mixed_folder)
+    part = dataset.subset(classes=["tenor", "alto"], indices=[11, 5, 0, 8])
+    assert part.indices.tolist() == [11, 0, 8]  # item 5 is of another class
+    assert part.targets.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"classes": "alto"}, InputError, "the string 'alto'; expected a list"),
+        ({"classes": ["altos"]}, DatasetError, "no class 'altos'. Did you mean 'alto'"),
+        ({"classes": ["alto", "alto"]}, DatasetError, "'alto' is given twice"),
+        ({"indices": [0, 12]}, InputError, "index 12 is out of range for mixed with 12 items"),
+        ({"indices": [-1]}, InputError, "index -1 is out of range"),
+        ({"indices": np.ones(12, dtype=bool)}, InputError, "flatnonzero makes one of a mask"),
+        ({"indices": [0.5]}, InputError, "expected a list of whole numbers"),
+    ],
+)
+def test_subset_refuses(mixed_folder: Path, settings: dict[str, object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        AudioFolder(mixed_folder).subset(**settings)  # type: ignore[arg-type]
+
+
+def test_empty_subset(mixed_folder: Path) -> None:
+    assert len(AudioFolder(mixed_folder).subset(indices=[])) == 0
