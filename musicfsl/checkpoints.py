@@ -223,7 +223,9 @@ def _read_lightning(path: Path) -> tuple[EncoderCard, dict[str, Tensor]]:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"{path} is damaged or no checkpoint ({reason[:120]}); copy or train it again") from None
     if not isinstance(checkpoint, dict) or _KEY not in checkpoint:
-        raise CheckpointError(f"{path} is no checkpoint of musicfsl's EpisodicLearner; give one that 'musicfsl fit' wrote")
+        raise CheckpointError(
+            f"{path} is no checkpoint of musicfsl's EpisodicLearner; give one that 'musicfsl fit' wrote"
+        )
     return EncoderCard.from_json(checkpoint[_KEY], path), checkpoint["state_dict"]
 
 
@@ -233,5 +235,6 @@ def _fill(module: torch.nn.Module, weights: Mapping[str, Tensor], prefix: str, p
         module.load_state_dict(own)
     except RuntimeError:
         raise CheckpointError(
-            f"the weights in {path} do not fit the {type(module).__name__} that its card describes; copy or train it again"
+            f"the weights in {path} do not fit the {type(module).__name__} that its card describes; "
+            "copy or train it again"
         ) from None

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -69,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(command: str) -> Callable[[list[str]], int]:
     def run(arguments: list[str]) -> int:
+        _quieten_lightning()
         from musicfsl.training.command import run_training_command
 
         results, as_json = run_training_command(command, arguments)
@@ -118,7 +122,10 @@ def _evaluate(arguments: list[str]) -> int:
     )
     not_new = sorted(set(dataset.classes) & {*card.classes, *card.data.get("val_classes", ())})
     if not_new:
-        print(f"musicfsl: not new to this checkpoint, which saw classes of these names: {', '.join(not_new)}", file=sys.stderr)
+        print(
+            f"musicfsl: not new to this checkpoint, which saw classes of these names: {', '.join(not_new)}",
+            file=sys.stderr,
+        )
     result = {**report.to_dict(), "data": dataset.name, "classes": dataset.classes, "classes_not_new": not_new}
     _print(result, f"{dataset.name}, {len(dataset.classes)} classes: {report}", options.json)
     return 0
@@ -186,7 +193,7 @@ def _data(arguments: list[str]) -> int:
         return 0
     run = prepare_dataset if options.action == "prepare" else verify_dataset
     report = run(options.name, options.root, show_progress=not options.json)
-    lines = [f"{problem.path}: {problem.message}" for problem in report.problems]
+    lines = [f"{problem.path}: {problem.reason}" for problem in report.problems]
     lines.append(f"{report.name}: {report.n_recordings} recordings, {len(report.problems)} with a problem")
     _print(report.to_dict(), "\n".join(lines), options.json)
     return 0 if report.ok else 2
@@ -199,11 +206,14 @@ def _demo(arguments: list[str]) -> int:
         "musicfsl demo --json",
     )
     parser.add_argument("--epochs", type=int, default=10, help="epochs of training (default 10)")
-    parser.add_argument("--seed", type=int, default=0, help="of the class split, the weights and the episodes (default 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the class split, the weights and the episodes (default 0)"
+    )
     parser.add_argument("--output", default="runs", help="folder for logs and checkpoints (default runs)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args(arguments)
 
+    _quieten_lightning()
     from musicfsl.training.demo import run_demo
 
     reports = run_demo(epochs=options.epochs, seed=options.seed, output=options.output)
@@ -216,9 +226,14 @@ def _demo(arguments: list[str]) -> int:
 def _add_checkpoint_and_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", help="a .ckpt of musicfsl fit, or a .safetensors of save_encoder")
     parser.add_argument("--data", required=True, metavar="NAME|FOLDER", help="a data set's name, or a folder")
-    parser.add_argument("--classes", help="comma-separated class names (default: the test classes, where the data is what "
-                        "the checkpoint was trained on, else all)")  # fmt: skip
-    parser.add_argument("--duration", type=float, default=1.0, help="seconds that the network sees at a time (default 1)")
+    parser.add_argument(
+        "--classes",
+        help="comma-separated class names (default: the test classes, where the data is what the checkpoint was "
+        "trained on, else all)",
+    )
+    parser.add_argument(
+        "--duration", type=float, default=1.0, help="seconds that the network sees at a time (default 1)"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps (default cpu)")
 
 
@@ -241,6 +256,18 @@ def _embedded(options: argparse.Namespace, default_classes: list[str] | None) ->
     )
 
 
+def _quieten_lightning() -> None:
+    """Silences what Lightning tells every user and no user of this command can change."""
+    # It calls names that newer jsonargparse versions warn of.
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+    # It advises more workers by the number of processors; reading stored features takes a few milliseconds a step.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # It advertises a service in a log message.
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
+        lambda record: "Tip:" not in record.getMessage()
+    )
+
+
 def _print(result: Any, text: str, as_json: bool) -> None:
     print(json.dumps(result, ensure_ascii=False) if as_json else text)
 
@@ -250,7 +277,7 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, name: str = "", description: str = "", epilog: str = "", **kwargs: Any) -> None:
         kwargs.setdefault("prog", f"musicfsl {name}")
-        super().__init__(description=description, epilog=f"example: {epilog}", **kwargs)
+        super().__init__(description=description, epilog=f"example: {epilog}", allow_abbrev=False, **kwargs)
 
     def error(self, message: str) -> NoReturn:
         print(f"musicfsl: {message} (options: {self.prog} --help)", file=sys.stderr)
@@ -266,5 +293,3 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "data": _data,
     "demo": _demo,
 }
-
-

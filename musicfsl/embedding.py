@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from musicfsl.audio import crop_or_pad
 from musicfsl.backbones.base import Encoder
 from musicfsl.datasets.base import ClassConditionalDataset
 from musicfsl.errors import InputError
 
-__all__ = ["ClipMeans", "ClipWindows", "Standardizer", "Window", "embed_dataset"]
+__all__ = ["ClipMeans", "ClipWindows", "Standardizer", "Window", "embed_dataset", "fit_whitening"]
 
 
 class Window(NamedTuple):
@@ -24,11 +23,11 @@ class Window(NamedTuple):
 
     Attributes:
         x: wave ``(1, length)`` or features ``(n_features, length)``.
-        clip: index of the clip.
+        clip: index of the clip; a tensor ``(B,)`` in a batch.
     """
 
     x: Tensor
-    clip: int
+    clip: int | Tensor
 
 
 class ClipWindows(Dataset[Window]):
@@ -36,8 +35,8 @@ class ClipWindows(Dataset[Window]):
 
     Args:
         dataset: waves or stored features.
-        length: of a window along the last axis, in samples or frames; shorter clips are filled with zeros for waves
-            and with their own lowest value for features (silence is not 0 in decibels).
+        length: of a window along the last axis, in samples or frames; shorter clips are filled
+            as the data set does it (waves by zeros, stored features by repeating themselves).
         max_windows: at most so many a clip; neighbours overlap by half where that suffices.
 
     Example:
@@ -72,7 +71,8 @@ class ClipMeans:
 
     Example:
         >>> means = ClipMeans(2, 1)
-        >>> means.add(torch.tensor([0, 1, 1]), torch.tensor([[5.0], [1.0], [3.0]]))
+        >>> windows = Window(torch.zeros(3, 1, 16000), clip=torch.tensor([0, 1, 1]))
+        >>> means.add(windows, torch.tensor([[5.0], [1.0], [3.0]]))
         >>> means.means()
         tensor([[5.],
                 [2.]])
@@ -82,9 +82,9 @@ class ClipMeans:
         self._sums = torch.zeros(n_clips, dim, device=device)
         self._counts = torch.zeros(n_clips, 1, device=device)
 
-    def add(self, clip: Tensor, z: Tensor) -> None:
-        """Adds the embeddings ``(B, dim)`` of windows of the clips ``(B,)``."""
-        clip = clip.to(self._sums.device)
+    def add(self, windows: Window, z: Tensor) -> None:
+        """Adds the embeddings ``(B, dim)`` of a batch of windows."""
+        clip = torch.as_tensor(windows.clip, device=self._sums.device)
         self._sums.index_add_(0, clip, z.float())
         self._counts.index_add_(0, clip, torch.ones(len(z), 1, device=z.device))
 
@@ -130,25 +130,43 @@ def embed_dataset(
         InputError: the data set has another sample rate or front end than the encoder.
         AudioError: a recording cannot be read.
     """
-    from tqdm.auto import tqdm
+    return _embed(encoder, encoder, dataset, duration, max_windows, batch_size, n_workers, device, progress)
 
-    check_fits(encoder, dataset)
-    windows = ClipWindows(dataset, window_length(encoder, dataset, duration), max_windows)
-    # A generator of its own keeps the loader from taking a number from the global random state.
-    loader = DataLoader(windows, batch_size=batch_size, num_workers=n_workers, generator=torch.Generator())
-    target_device = next(encoder.parameters(), torch.empty(0)).device if device is None else torch.device(device)
-    means = ClipMeans(len(dataset), encoder.dim)
-    was_training = encoder.training
-    encoder.eval().to(target_device)
-    try:
-        with torch.no_grad():
-            for x, clip in tqdm(loader, desc=f"embedding {dataset.name}", unit="batch", disable=not progress):
-                means.add(clip, encoder(x.to(target_device)).cpu())
-    finally:
-        encoder.train(was_training)
-    embeddings = means.means()
-    assert embeddings is not None, "every clip has a window"
-    return embeddings
+
+def fit_whitening(
+    encoder: Encoder,
+    dataset: ClassConditionalDataset,
+    duration: float = 1.0,
+    max_windows: int = 5,
+    batch_size: int = 64,
+    n_workers: int = 0,
+    device: str | torch.device | None = None,
+    progress: bool = False,
+) -> None:
+    """Fits an encoder's whitening layer to the clips of known classes, as `EpisodicLearner` does before it validates.
+
+    Args:
+        encoder: its ``whitening`` is set; all else is left as it was.
+        dataset: classes that may be known, such as those of the training, never those of the test. Where recordings
+            are to be recognised, give recordings.
+        duration: as for `embed_dataset`, like the following ones.
+        max_windows: windows a clip at most.
+        batch_size: windows at a time.
+        n_workers: processes that read.
+        device: to compute on.
+        progress: show a progress bar.
+
+    Raises:
+        InputError: the encoder has no whitening layer, no class has two clips, or see `embed_dataset`.
+
+    Example:
+        >>> fit_whitening(encoder, store.subset(classes=train_classes))  # doctest: +SKIP
+    """
+    whitening = encoder.whitening
+    if whitening is None:
+        raise InputError(f"{type(encoder).__name__} has no whitening layer; there is nothing to fit")
+    z = _embed(encoder, encoder.raw, dataset, duration, max_windows, batch_size, n_workers, device, progress)
+    whitening.fit(z, torch.as_tensor(dataset.targets))
 
 
 def window_length(encoder: Encoder, dataset: ClassConditionalDataset, duration: float) -> int:
@@ -192,9 +210,40 @@ class Standardizer:
         return (embeddings - self.mean) / self.scale
 
 
-def _spread(
-    lengths: NDArray[np.int64], length: int, max_windows: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _embed(
+    encoder: Encoder,
+    transform: Callable[[Tensor], Tensor],
+    dataset: ClassConditionalDataset,
+    duration: float,
+    max_windows: int,
+    batch_size: int,
+    n_workers: int,
+    device: str | torch.device | None,
+    progress: bool,
+) -> Tensor:
+    """Means by clip of what ``transform``, the encoder or a part of it, makes of windows."""
+    from tqdm.auto import tqdm
+
+    check_fits(encoder, dataset)
+    windows = ClipWindows(dataset, window_length(encoder, dataset, duration), max_windows)
+    # A generator of its own keeps the loader from taking a number from the global random state.
+    loader = DataLoader(windows, batch_size=batch_size, num_workers=n_workers, generator=torch.Generator())
+    target_device = next(encoder.parameters(), torch.empty(0)).device if device is None else torch.device(device)
+    means = ClipMeans(len(dataset), encoder.dim)
+    was_training = encoder.training
+    encoder.eval().to(target_device)
+    try:
+        with torch.no_grad():
+            for batch in tqdm(loader, desc=f"embedding {dataset.name}", unit="batch", disable=not progress):
+                means.add(batch, transform(batch.x.to(target_device)).cpu())
+    finally:
+        encoder.train(was_training)
+    embeddings = means.means()
+    assert embeddings is not None, "every clip has a window"
+    return embeddings
+
+
+def _spread(lengths: NDArray[np.int64], length: int, max_windows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Clip and offset of every window."""
     slack = np.maximum(lengths - length, 0)
     counts = np.minimum(1 + -(-slack // max(1, length // 2)), max_windows)

@@ -21,7 +21,15 @@ from musicfsl._group_splits import GroupSplits
 from musicfsl.datasets.base import ClassConditionalDataset
 from musicfsl.errors import EpisodeError, InputError
 
-__all__ = ["Augment", "ClassAugment", "Episode", "EpisodeDataset", "EpisodeIndices", "EpisodeSampler", "collate_episodes"]
+__all__ = [
+    "Augment",
+    "ClassAugment",
+    "Episode",
+    "EpisodeDataset",
+    "EpisodeIndices",
+    "EpisodeSampler",
+    "collate_episodes",
+]
 
 #: An augmentation: an item and a source of randomness in, a changed copy out.
 Augment = Callable[[Tensor, np.random.Generator], Tensor]
@@ -214,9 +222,14 @@ class EpisodeDataset(Dataset[Episode]):
         EpisodeError: an episode of this shape is impossible; the message names the class and the shortage.
 
     Example:
-        >>> episodes = EpisodeDataset(dataset, n_way=5, n_support=5, n_query=15, n_episodes=100, seed=0)  # doctest: +SKIP
-        >>> episodes[7].support.shape  # doctest: +SKIP
-        torch.Size([25, 1, 16000])
+        >>> import tempfile
+        >>> from musicfsl.datasets import SyntheticInstruments
+        >>> dataset = SyntheticInstruments(
+        ...     n_players=2, notes_per_player=2, classes=["Flute", "Oboe", "Harp"], cache_dir=tempfile.mkdtemp(),
+        ...     progress=False)
+        >>> episodes = EpisodeDataset(dataset, n_way=3, n_support=1, n_query=2, n_episodes=100, seed=0)
+        >>> episodes[7].support.shape
+        torch.Size([3, 1, 16000])
     """
 
     def __init__(

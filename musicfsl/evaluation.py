@@ -137,7 +137,8 @@ def evaluate_episodes(
         >>> targets = np.repeat(np.arange(6), 20)
         >>> embeddings = np.eye(6, dtype=np.float32)[targets]
         >>> print(evaluate_episodes(embeddings, targets, PrototypicalHead(), n_episodes=100))
-        accuracy 1.000 +- 0.000 (95 % interval over 100 episodes, seed 0; chance 0.200; 5-way 5-shot, 15 queries a class; data of unknown origin)
+        accuracy 1.000 +- 0.000 (95 % interval over 100 episodes, seed 0; chance 0.200;
+        5-way 5-shot, 15 queries a class; data of unknown origin)
     """
     z = torch.as_tensor(embeddings)
     labels_of = np.asarray(targets)
@@ -149,7 +150,7 @@ def evaluate_episodes(
     if n_episodes < 2:
         raise InputError(f"n_episodes is {n_episodes}; an interval needs 2 or more")
 
-    labels, columns = np.unique(labels_of, return_inverse=True)
+    labels = np.unique(labels_of)
     n_classes = len(labels)
     support_targets = torch.arange(n_way, device=z.device).repeat_interleave(n_support)
     batch = max(1, _ROWS_PER_BATCH // (n_way * (n_support + n_query)))

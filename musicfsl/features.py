@@ -30,7 +30,7 @@ __all__ = ["FEATURE_VERSION", "FeatureStore", "FrontEnd"]
 FEATURE_VERSION = 1
 
 _FEATURES, _ITEMS, _ABOUT = "features.npy", "items.npz", "about.json"
-_REQUIRED = ("key", "name", "classes", "sample_rate", "is_synthetic", "front_end", "silence")
+_REQUIRED = ("key", "name", "classes", "sample_rate", "is_synthetic", "front_end")
 
 # After reading this much, pages that were read are handed back, so that resident memory stays small
 # however large the data set is. (They stay in the system's cache: reading them again is quick.)
@@ -44,10 +44,6 @@ class FrontEnd(Protocol):
     """What a store needs of a front end: `musicfsl.LogMel` is one."""
 
     sample_rate: int
-
-    @property
-    def silence(self) -> float:
-        """The value that every feature of a silent wave has."""
 
     def __call__(self, wave: Tensor) -> Tensor:
         """``(1, n_samples)`` to ``(n_features, n_frames)``."""
@@ -80,7 +76,6 @@ class FeatureStore(ClassConditionalDataset):
         self.sample_rate = about["sample_rate"]
         self.is_synthetic = about["is_synthetic"]
         self.front_end_settings = about["front_end"]
-        self.silence: float = about["silence"]
         self.targets = items["targets"]
         self.groups = items.get("groups")
         self.lengths = items["lengths"]
@@ -145,7 +140,6 @@ class FeatureStore(ClassConditionalDataset):
                 "sample_rate": dataset.sample_rate,
                 "is_synthetic": dataset.is_synthetic,
                 "front_end": settings,
-                "silence": front_end.silence,
             }
             with atomic_directory(folder) as temporary:
                 _compute(dataset, front_end, temporary, about, trim_db, n_workers or _n_processors(), progress)

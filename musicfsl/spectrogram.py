@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from musicfsl.errors import InputError
 
-__all__ = ["LogMel", "mel_filter_bank"]
+__all__ = ["LogMel", "MelScale", "hz_to_mel", "mel_filter_bank", "mel_to_hz"]
 
 MelScale = Literal["htk", "slaney"]
 
@@ -212,10 +212,8 @@ def mel_filter_bank(
         raise InputError(f"norm is '{norm}'; expected 'slaney' or None")
     if not 0 <= f_min < f_max <= sample_rate / 2:
         raise InputError(f"the band edges are {f_min} and {f_max} Hz; expected 0 <= f_min < f_max <= {sample_rate / 2}")
-    mels = torch.linspace(
-        _hz_to_mel(f_min, mel_scale), _hz_to_mel(f_max, mel_scale), n_mels + 2, dtype=torch.float64
-    )
-    edges = _mel_to_hz(mels, mel_scale)  # (n_mels + 2,)
+    mels = torch.linspace(hz_to_mel(f_min, mel_scale), hz_to_mel(f_max, mel_scale), n_mels + 2, dtype=torch.float64)
+    edges = mel_to_hz(mels, mel_scale)  # (n_mels + 2,)
     bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
@@ -230,7 +228,8 @@ def mel_filter_bank(
     return filters.float()
 
 
-def _hz_to_mel(hz: float, scale: MelScale) -> float:
+def hz_to_mel(hz: float, scale: MelScale) -> float:
+    """A frequency in Hz on the mel scale, ``"htk"`` or ``"slaney"``."""
     if scale == "htk":
         return 2595.0 * math.log10(1.0 + hz / 700.0)
     if hz < _SLANEY_BREAK_HZ:
@@ -238,7 +237,8 @@ def _hz_to_mel(hz: float, scale: MelScale) -> float:
     return _SLANEY_BREAK_MEL + math.log(hz / _SLANEY_BREAK_HZ) / _SLANEY_LOG_STEP
 
 
-def _mel_to_hz(mel: Tensor, scale: MelScale) -> Tensor:
+def mel_to_hz(mel: Tensor, scale: MelScale) -> Tensor:
+    """Frequencies in Hz of values on the mel scale."""
     if scale == "htk":
         return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
     linear = mel * _SLANEY_HZ_PER_MEL

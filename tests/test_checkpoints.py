@@ -15,7 +15,7 @@ from musicfsl.heads import PrototypicalHead
 
 @pytest.fixture
 def encoder() -> ConvEncoder:
-    return ConvEncoder(n_mels=32, n_fft=512, widths=(8, 8, 16, 8), dim=6, seed=3).eval()
+    return ConvEncoder(n_mels=32, n_fft=512, widths=(8, 8, 16, 8), seed=3).eval()
 
 
 @pytest.fixture
@@ -95,10 +95,16 @@ def _rewrite(path: Path, change) -> None:
         (lambda p: save_file({"a": torch.zeros(2)}, p), "was not written by musicfsl.save_encoder"),
         (lambda p: _rewrite(p, lambda card, w: card.update(format=99)), "written by a newer musicfsl"),
         (lambda p: _rewrite(p, lambda card, w: card.pop("settings")), "holds a damaged card"),
-        (lambda p: _rewrite(p, lambda card, w: card.update(encoder="cnv")), "holds an encoder 'cnv'.*Did you mean 'conv'"),
+        (
+            lambda p: _rewrite(p, lambda card, w: card.update(encoder="cnv")),
+            "holds an encoder 'cnv'.*Did you mean 'conv'",
+        ),
         (lambda p: _rewrite(p, lambda card, w: card["settings"].update(colour="red")), "do not build 'conv'"),
         (lambda p: _rewrite(p, lambda card, w: card["settings"].update(n_mels=40)), "do not fit the ConvEncoder"),
-        (lambda p: _rewrite(p, lambda card, w: w.pop("encoder.backbone.project.weight")), "do not fit the ConvEncoder"),
+        (
+            lambda p: _rewrite(p, lambda card, w: w.pop("encoder.backbone.blocks.0.weight")),
+            "do not fit the ConvEncoder",
+        ),
     ],
 )
 def test_damaged_files(path: Path, damage, message: str) -> None:

@@ -77,7 +77,9 @@ def test_unequal_groups_are_divided_where_that_is_possible() -> None:
     groups = np.concatenate([np.repeat([0, 1, 2], sizes), np.repeat([3, 4, 5], sizes)])
     drawn = EpisodeSampler(targets, 2, 5, 95, groups=groups).draw(0, 20)
     assert not (groups[drawn.support] % 3 == 2).any()
-    with pytest.raises(EpisodeError, match="class '0' has 100 clips in 3 groups, which cannot be divided into 6 support"):
+    with pytest.raises(
+        EpisodeError, match="class '0' has 100 clips in 3 groups, which cannot be divided into 6 support"
+    ):
         EpisodeSampler(targets, 2, 6, 94, groups=groups)
 
 

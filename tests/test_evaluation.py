@@ -55,10 +55,14 @@ def test_equals_a_plain_loop(embeddings: torch.Tensor, groups: np.ndarray | None
 
 def test_chance_on_noise_and_certainty_on_separate_classes() -> None:
     g = torch.Generator().manual_seed(0)
-    noise = evaluate_episodes(torch.randn(1500, 8, generator=g), np.repeat(np.arange(6), 250), PrototypicalHead(), seed=1)
+    noise = evaluate_episodes(
+        torch.randn(1500, 8, generator=g), np.repeat(np.arange(6), 250), PrototypicalHead(), seed=1
+    )
     assert abs(noise.mean - noise.chance) < 0.02
     assert noise.chance == 0.2
-    apart = evaluate_episodes(torch.eye(6)[np.repeat(np.arange(6), 25)], np.repeat(np.arange(6), 25), PrototypicalHead())
+    apart = evaluate_episodes(
+        torch.eye(6)[np.repeat(np.arange(6), 25)], np.repeat(np.arange(6), 25), PrototypicalHead()
+    )
     assert (apart.mean, apart.ci95) == (1.0, 0.0)
 
 

@@ -61,6 +61,13 @@ class Encoder(nn.Module):
         embedding: Tensor = self.backbone(self.features(x))
         return embedding
 
+    def raw(self, x: Tensor) -> Tensor:
+        """Embeddings before they are whitened, ``(B, dim)``; a backbone with a whitening layer has ``raw`` too."""
+        if self.whitening is None:
+            return self(x)
+        embedding: Tensor = self.backbone.raw(self.features(x))  # type: ignore[operator]
+        return embedding
+
     def features(self, x: Tensor) -> Tensor:
         """Features ``(B, n_features, n_frames)`` of waves; features come back as they are.
 
@@ -77,7 +84,7 @@ class Encoder(nn.Module):
         return features
 
 
-class seeded_init:  # noqa: N801 (reads as a verb in a with statement)
+class seeded_init:
     """Lets layers draw their first weights from a seed, and leaves torch's global random state as it was.
 
     Example:

@@ -26,7 +26,7 @@ _STRIDES = ((2, 2), (2, 2), (2, 1), (2, 1))
 class ConvEncoder(Encoder):
     """Log-mel spectrogram, four strided convolutions, mean and deviation over time, within-class whitening.
 
-    With the default settings it has 60,208 parameters and needs 6 million multiply-adds for 1 s of sound (without
+    With the default settings it has 60,400 parameters and needs 6 million multiply-adds for 1 s of sound (without
     the spectrogram). Normalisation is by group, never by batch: the embedding of a clip does not depend on which
     others it is embedded with, so no query can leak into another.
 

@@ -115,7 +115,7 @@ class MirdataDataset(FileDataset):
 
     @classmethod
     def _present_tracks(cls, root: Path, version: str) -> list[Any]:
-        """mirdata's tracks whose recording is there, sorted by path, each with its annotation."""
+        """Mirdata's tracks whose recording is there, sorted by path, each with its annotation."""
         loader = cls._loader(root, version)
         tracks = [loader.track(track_id) for track_id in cls._track_ids(loader)]
         present = sorted(

@@ -84,7 +84,7 @@ class ClassConditionalDataset(Dataset[tuple[Tensor, int]], ABC):
     def draw(self, index: int, rng: np.random.Generator) -> Tensor:
         """Gives item ``index``, cut at a place that ``rng`` chooses where it is longer than ``length``.
 
-        Items shorter than ``length`` are filled with silence at their end.
+        Items shorter than ``length`` are filled to it (see `fill`).
         """
         if self.length is None:
             return self.read(index)
@@ -93,7 +93,7 @@ class ClassConditionalDataset(Dataset[tuple[Tensor, int]], ABC):
         return self.fill(self.read(index, offset, self.length), self.length)
 
     def fill(self, x: Tensor, length: int) -> Tensor:
-        """Appends silence to an item that is shorter than ``length``; zeros, for waves."""
+        """Lengthens an item shorter than ``length``: waves by zeros, stored features by repeating themselves."""
         return crop_or_pad(x, length)
 
     @cached_property

@@ -42,7 +42,9 @@ class Merged(ClassConditionalDataset):
                     )
             shared = sorted(set(self.classes) & set(dataset.classes))
             if shared:
-                raise DatasetError(f"two of the data sets have a class '{shared[0]}'; leave it out of one with subset()")
+                raise DatasetError(
+                    f"two of the data sets have a class '{shared[0]}'; leave it out of one with subset()"
+                )
             self.classes += dataset.classes
         self.datasets = list(datasets)
         self.name = name or "+".join(dataset.name for dataset in datasets)

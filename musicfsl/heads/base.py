@@ -117,9 +117,11 @@ def target_positions(targets: Tensor, n_way: int, classes: Classes) -> Tensor:
         tensor([1, 0, 1])
     """
     if classes is not None and len(classes) != n_way:
-        raise InputError(f"{len(classes)} classes are given for {n_way} columns of logits; give one name or label a column")
+        raise InputError(
+            f"{len(classes)} classes are given for {n_way} columns of logits; give one name or label a column"
+        )
     if classes is None or isinstance(classes[0], str):
-        if len(targets) and not (0 <= int(targets.min()) and int(targets.max()) < n_way):
+        if len(targets) and not (int(targets.min()) >= 0 and int(targets.max()) < n_way):
             wrong = int(targets.min()) if int(targets.min()) < 0 else int(targets.max())
             raise InputError(f"target {wrong} is no position among {n_way} classes; expected 0 to {n_way - 1}")
         return targets

@@ -43,7 +43,7 @@ class PrototypicalHead(Head):
         >>> head = PrototypicalHead()
         >>> support_z = torch.tensor([[0.0, 0.0], [0.0, 2.0], [4.0, 1.0]])
         >>> head(support_z, torch.tensor([0, 0, 1]), torch.tensor([[1.0, 1.0]]), ["low", "high"])
-        tensor([[-1., -9.]], grad_fn=<MulBackward0>)
+        tensor([[-1., -9.]])
     """
 
     name = "prototypical"

@@ -13,7 +13,7 @@ from musicfsl.errors import InputError
 from musicfsl.plots.arrays import as_finite
 from musicfsl.plots.sound import AudioPlayer, SpectrogramWithSound
 from musicfsl.plots.style import apply_style, colorbar, new_figure
-from musicfsl.spectrogram import MelScale, _hz_to_mel, _mel_to_hz
+from musicfsl.spectrogram import MelScale, hz_to_mel, mel_to_hz
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -101,10 +101,10 @@ def plot_spectrogram(
 
     n_mels, n_frames = energies.shape
     # n_mels triangular bands have n_mels + 2 corners, evenly spaced in mel from f_min to f_max.
-    corners = np.linspace(_hz_to_mel(f_min, mel_scale), _hz_to_mel(top, mel_scale), n_mels + 2)
+    corners = np.linspace(hz_to_mel(f_min, mel_scale), hz_to_mel(top, mel_scale), n_mels + 2)
     centers = corners[1:-1]
     half_band = (corners[1] - corners[0]) / 2
-    centers_hz = _mel_to_hz(torch.from_numpy(centers), mel_scale).numpy()
+    centers_hz = mel_to_hz(torch.from_numpy(centers), mel_scale).numpy()
 
     figure = new_figure()
     figure.add_heatmap(
@@ -118,7 +118,7 @@ def plot_spectrogram(
         hovertemplate=f"%{{x:.3f}} s<br>%{{customdata}} Hz<br>{value_name} %{{z:.2f}}<extra></extra>",
     )
     bottom_mel, top_mel = centers[0] - half_band, centers[-1] + half_band
-    ticks = {hz: _hz_to_mel(hz, mel_scale) for hz in _TICKS_HZ}
+    ticks = {hz: hz_to_mel(hz, mel_scale) for hz in _TICKS_HZ}
     ticks = {hz: mel for hz, mel in ticks.items() if bottom_mel <= mel <= top_mel}
     half_frame = 0.5 * hop_length / sample_rate
     figure.update_xaxes(title_text="time (s)", showgrid=False, range=[-half_frame, (2 * n_frames - 1) * half_frame])

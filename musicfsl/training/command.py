@@ -10,12 +10,12 @@ from typing import Any, NoReturn
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from musicfsl.checkpoints import read_card
 from musicfsl.evaluation import EpisodeReport
 from musicfsl.training.data import EpisodicData
 from musicfsl.training.learner import EpisodicLearner
+from musicfsl.training.logs import run_loggers
 
 __all__ = ["run_training_command"]
 
@@ -79,7 +79,10 @@ def _expand_short_forms(arguments: Sequence[str]) -> list[str]:
 
 
 class _Parser(LightningArgumentParser):
-    """Answers a mistake with one line."""
+    """Answers a mistake with one line, and takes no option for another that begins alike."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         reason = " ".join(message.split())
@@ -110,9 +113,7 @@ class _Command(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         if self._get(self.config_init, "trainer.logger") in (None, True):
-            root = self._get(self.config_init, "trainer.default_root_dir") or "runs"
-            tensorboard = TensorBoardLogger(root, name="", default_hp_metric=False)
-            kwargs["logger"] = [tensorboard, CSVLogger(root, name="", version=tensorboard.version)]
+            kwargs["logger"] = run_loggers(self._get(self.config_init, "trainer.default_root_dir") or "runs")
         return super().instantiate_trainer(**kwargs)
 
     def after_fit(self) -> None:

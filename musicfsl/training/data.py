@@ -156,9 +156,9 @@ class EpisodicData(pl.LightningDataModule):
         named = self._named or self._split(features)
         self._parts = {part: features.subset(classes=names) for part, names in named.items()}
         self._episodes()
-        for part in ("val", "test"):
+        for part in STAGES[1:]:
             if part in self._parts:
-                self._evaluation_sampler(part)  # type: ignore[arg-type]
+                self._check_evaluation(part)
 
     def train_dataloader(self) -> EpisodeLoader:
         share = Share(self.episodes_per_epoch, *self._process(), fresh=True)
@@ -171,14 +171,17 @@ class EpisodicData(pl.LightningDataModule):
         return {} if self._loader is None else self._loader.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Goes on there. (Lightning restores the loader itself only where nobody has asked for it before.)"""
+        """Goes on there.
+
+        Lightning restores the loader by itself, but only where nobody has asked for the loader before.
+        """
         self._resumed = state_dict
         if self._loader is not None:
             self._loader.load_state_dict(state_dict)
 
     def val_dataloader(self) -> list[DataLoader[Window]]:
         """Clips of the validation classes and, where the encoder whitens, clips to fit the whitening to."""
-        parts = [self.part("val")]
+        parts: list[ClassConditionalDataset] = [self.part("val")]
         if self._encoder().whitening is not None:
             parts.append(self.whitening_part())
         return [self._clips(part) for part in parts]
@@ -218,7 +221,9 @@ class EpisodicData(pl.LightningDataModule):
     def _encoder(self) -> Encoder:
         encoder = getattr(self.trainer.lightning_module, "encoder", None) if self.trainer is not None else None
         if not isinstance(encoder, Encoder):
-            raise InputError("EpisodicData takes its front end from the learner; call trainer.fit(learner, datamodule=...)")
+            raise InputError(
+                "EpisodicData takes its front end from the learner; call trainer.fit(learner, datamodule=...)"
+            )
         return encoder
 
     def _features(self) -> ClassConditionalDataset:
@@ -277,13 +282,11 @@ class EpisodicData(pl.LightningDataModule):
     def _ways(self, part: Subset) -> int:
         return min(5, len(part.classes)) if self.eval_n_way is None else self.eval_n_way
 
-    def _evaluation_sampler(self, stage: Stage) -> EpisodeSampler:
+    def _check_evaluation(self, stage: Stage) -> None:
         """Raises the error that names what is missing before training rather than after its first epoch."""
         part = self.part(stage)
         groups = part.groups if self.split_groups else None
-        return EpisodeSampler(
-            part.targets, self._ways(part), self.eval_n_support, self.eval_n_query, 0, groups, part.classes
-        )
+        EpisodeSampler(part.targets, self._ways(part), self.eval_n_support, self.eval_n_query, 0, groups, part.classes)
 
     def _process(self) -> tuple[int, int]:
         """Number of processes, and which one this is."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from musicfsl.backbones import ConvEncoder
 from musicfsl.baselines import mfcc_embeddings
@@ -17,6 +16,7 @@ from musicfsl.evaluation import EpisodeReport
 from musicfsl.heads import PrototypicalHead
 from musicfsl.training.data import EpisodicData
 from musicfsl.training.learner import EpisodicLearner
+from musicfsl.training.logs import run_loggers
 
 __all__ = ["run_demo"]
 
@@ -45,13 +45,12 @@ def run_demo(
     data = EpisodicData(dataset, split_seed=seed, seed=seed, cache_dir=cache_dir)
     learner = EpisodicLearner(ConvEncoder(seed=seed), PrototypicalHead("cosine"))
     best = ModelCheckpoint(filename="best", monitor="val/accuracy", mode="max", enable_version_counter=False)
-    tensorboard = TensorBoardLogger(output, name="demo", default_hp_metric=False)
     trainer = pl.Trainer(
         max_epochs=epochs,
         callbacks=[best],
-        logger=[tensorboard, CSVLogger(output, name="demo", version=tensorboard.version)],
+        logger=run_loggers(output, "demo"),
         num_sanity_val_steps=0,
-        log_every_n_steps=10,
+        log_every_n_steps=1,
         accelerator="cpu",
         enable_progress_bar=progress,
         enable_model_summary=False,

@@ -96,7 +96,7 @@ class EpisodicLearner(pl.LightningModule):
         self._whitening_clips = self._no_clips(self._data().whitening_part())
 
     def validation_step(self, batch: Window, batch_idx: int, dataloader_idx: int = 0) -> None:
-        (self._val if dataloader_idx == 0 else self._whitening_clips).add(batch.clip, self._raw(batch.x))
+        (self._val if dataloader_idx == 0 else self._whitening_clips).add(batch, self.encoder.raw(batch.x))
 
     def on_validation_epoch_end(self) -> None:
         reduce = self.trainer.strategy.reduce
@@ -116,7 +116,7 @@ class EpisodicLearner(pl.LightningModule):
         self._test = self._no_clips(self._data().part("test"))
 
     def test_step(self, batch: Window, batch_idx: int) -> None:
-        self._test.add(batch.clip, self.encoder(batch.x))
+        self._test.add(batch, self.encoder(batch.x))
 
     def on_test_epoch_end(self) -> None:
         z = self._test.means(self.trainer.strategy.reduce)
@@ -153,18 +153,13 @@ class EpisodicLearner(pl.LightningModule):
     def _data(self) -> EpisodicData:
         data = getattr(self.trainer, "datamodule", None)
         if not isinstance(data, EpisodicData):
-            raise InputError("EpisodicLearner needs its data from EpisodicData; call trainer.fit(learner, datamodule=...)")
+            raise InputError(
+                "EpisodicLearner needs its data from EpisodicData; call trainer.fit(learner, datamodule=...)"
+            )
         return data
 
     def _no_clips(self, part: ClassConditionalDataset) -> ClipMeans:
         return ClipMeans(len(part), self.encoder.dim, self.device)
-
-    def _raw(self, x: Tensor) -> Tensor:
-        """Embeddings before they are whitened."""
-        if self.encoder.whitening is None:
-            return self.encoder(x)
-        raw: Tensor = self.encoder.backbone.raw(self.encoder.features(x))  # type: ignore[operator]
-        return raw
 
     def _report(self, stage: Stage, z: Tensor) -> None:
         """Runs the episodes of a stage on the embeddings of its clips."""

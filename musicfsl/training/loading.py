@@ -63,7 +63,9 @@ class EpisodeLoader(DataLoader[Episode]):
         num_workers: processes that prepare episodes.
     """
 
-    def __init__(self, episodes: EpisodeDataset, share: Share, episodes_per_step: int = 1, num_workers: int = 0) -> None:
+    def __init__(
+        self, episodes: EpisodeDataset, share: Share, episodes_per_step: int = 1, num_workers: int = 0
+    ) -> None:
         super().__init__(
             episodes,
             batch_size=episodes_per_step,

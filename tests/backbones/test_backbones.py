@@ -64,16 +64,17 @@ class TestConvEncoder:
         first, again, other = ConvEncoder(seed=1), ConvEncoder(seed=1), ConvEncoder(seed=2)
         for name, value in first.state_dict().items():
             assert torch.equal(value, again.state_dict()[name])
-        assert not torch.equal(first.backbone.project.weight, other.backbone.project.weight)
+        assert not torch.equal(first.backbone.blocks[0].weight, other.backbone.blocks[0].weight)
 
     def test_loudness_is_taken_out(self, waves: torch.Tensor) -> None:
         encoder = ConvEncoder(floor=1e-12).eval()
         with torch.no_grad():
-            torch.testing.assert_close(encoder(waves * 0.5), encoder(waves), rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(encoder(waves * 0.5), encoder(waves), rtol=1e-3, atol=1e-3)
 
     def test_every_parameter_learns(self, waves: torch.Tensor) -> None:
         encoder = ConvEncoder()
-        encoder(waves).square().sum().backward()
+        g = torch.Generator().manual_seed(1)
+        (encoder(waves) * torch.randn(3, encoder.dim, generator=g)).sum().backward()
         for name, parameter in encoder.named_parameters():
             assert parameter.grad is not None, name
             assert parameter.grad.abs().sum() > 0, name

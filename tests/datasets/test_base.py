@@ -35,7 +35,7 @@ def test_split_classes_depends_on_the_seed_alone() -> None:
 
 
 def test_split_classes_chooses_every_class_equally_often() -> None:
-    counts = {name: 0 for name in NAMES}
+    counts = dict.fromkeys(NAMES, 0)
     for seed in range(700):
         for name in split_classes(NAMES, [5, 9], seed)[0]:
             counts[name] += 1

@@ -27,7 +27,7 @@ def untouched_global_random_state() -> Iterator[None]:
 @pytest.fixture
 def make_learner() -> Callable[..., EpisodicLearner]:
     def make(**arguments: Any) -> EpisodicLearner:
-        encoder = ConvEncoder(n_mels=32, n_fft=512, widths=(8, 8, 8, 8), dim=8)
+        encoder = ConvEncoder(n_mels=32, n_fft=512, widths=(8, 8, 8, 8))
         return EpisodicLearner(encoder, PrototypicalHead("cosine"), **{"learning_rate": 3e-3, **arguments})
 
     return make
@@ -66,7 +66,10 @@ def make_trainer(tmp_path: Path) -> Callable[..., pl.Trainer]:
             "enable_model_summary": False,
             "num_sanity_val_steps": 0,
             "default_root_dir": tmp_path,
-            "callbacks": [ModelCheckpoint(tmp_path / "checkpoints", "best", "val/accuracy", mode="max", save_last=True)],
+            "callbacks": [
+                ModelCheckpoint(tmp_path / "checkpoints", "best", "val/accuracy", mode="max"),
+                ModelCheckpoint(tmp_path / "checkpoints", "last"),
+            ],
         }
         return pl.Trainer(**{**quiet, **arguments})
 

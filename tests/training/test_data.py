@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 
 from musicfsl.errors import EpisodeError, InputError
@@ -27,7 +29,7 @@ def test_parts_share_no_class_and_use_all(set_up, make_tones) -> None:
     for seed in range(5):
         data = set_up(split_seed=seed)
         names = [data.part(stage).classes for stage in ("train", "val", "test")]
-        assert sorted(sum(names, [])) == sorted(make_tones(n_classes=7).classes)
+        assert sorted(chain(*names)) == sorted(make_tones(n_classes=7).classes)
         assert [len(part) for part in names] == [3, 2, 2]
 
 
@@ -69,7 +71,9 @@ def test_impossible_before_training(set_up, arguments: dict, error: type, messag
 
 
 def test_too_few_classes(set_up, make_tones) -> None:
-    with pytest.raises(InputError, match="has 4 classes, but training, validation and test need two each.*leave the test"):
+    with pytest.raises(
+        InputError, match="has 4 classes, but training, validation and test need two each.*leave the test"
+    ):
         set_up(make_tones(n_classes=4), sizes=(0.6, 0.2, 0.2))
     with pytest.raises(InputError, match="tones has 1 classes"):
         set_up(make_tones(n_classes=1), sizes=(0.6, 0.4))
@@ -107,7 +111,7 @@ class TestShare:
     @pytest.mark.parametrize("fresh", [True, False])
     def test_processes_divide_the_numbers(self, n_processes: int, fresh: bool) -> None:
         shares = [list(Share(13, n_processes, rank, fresh)) for rank in range(n_processes)]
-        numbers = sorted(sum(shares, []))
+        numbers = sorted(chain(*shares))
         assert numbers == list(range(13 - 13 % n_processes if fresh else 13))
         if fresh:
             assert len({len(share) for share in shares}) == 1
