@@ -24,13 +24,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from benchmarks.names import without_instruments
+from benchmarks.real_report import Half, Line, Results
 from musicfsl import (
     AudioFolder,
     ClassConditionalDataset,
     ConvEncoder,
     Episode,
     EpisodeDataset,
-    EpisodeReport,
     EpisodicLearner,
     FeatureStore,
     Head,
@@ -44,44 +44,11 @@ from musicfsl.augment import VirtualInstruments
 from musicfsl.baselines import mfcc_embeddings
 from musicfsl.embedding import fit_whitening
 from musicfsl.errors import InputError
+from musicfsl.training.loading import EpisodeLoader, Share
 
-__all__ = ["Experiment", "Half", "Line", "halves_of", "train"]
+__all__ = ["Experiment", "halves_of", "train"]
 
 _SECONDS = 1.0  # what the network sees of a clip at a time
-
-
-@dataclass(frozen=True)
-class Line:
-    """One way to embed, measured on one half.
-
-    Attributes:
-        name: what the table calls it.
-        trained_on: "nothing", "synthetic", "recordings", or "synthetic + recordings".
-        report: accuracy on the tested half.
-        seconds: for training, embedding and evaluating.
-    """
-
-    name: str
-    trained_on: str
-    report: EpisodeReport
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Half:
-    """All lines of one tested half.
-
-    Attributes:
-        tested: its classes.
-        trained: the other half's classes.
-        left_out: classes of the embedded set that are instruments of the tested half, and so were not trained on.
-        lines: the results.
-    """
-
-    tested: list[str]
-    trained: list[str]
-    left_out: list[str]
-    lines: list[Line]
 
 
 @dataclass(frozen=True)
@@ -108,14 +75,17 @@ class Experiment:
     seed: int = 0
     progress: bool = True
 
-    def run(self) -> list[Half]:
-        """Both halves.
+    def run(self) -> Results:
+        """All lines of both halves.
 
         Raises:
             InputError: a half has fewer than two classes.
         """
         first, second = halves_of(self.waves.classes)
-        return [self._half(tested=first, trained=second), self._half(tested=second, trained=first)]
+        start = time.perf_counter()
+        halves = [self._half(tested=first, trained=second), self._half(tested=second, trained=first)]
+        seconds = time.perf_counter() - start
+        return Results(self.waves.name, len(self.waves), self.n_steps, halves, seconds)
 
     def _half(self, tested: list[str], trained: list[str]) -> Half:
         recordings, synthetic = self._stores
@@ -206,10 +176,13 @@ def train(sources: Sequence[ClassConditionalDataset], n_steps: int, seed: int) -
         enable_model_summary=False,
     )
     learner = EpisodicLearner(encoder, PrototypicalHead("cosine"))
+    loader = EpisodeLoader(_ByTurns(episodes), Share(n_steps))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers")  # it needs none
         warnings.filterwarnings("ignore", "GPU available but not used")
-        trainer.fit(learner, DataLoader(_ByTurns(episodes), batch_size=None, generator=torch.Generator()))
+        warnings.filterwarnings("ignore", "You defined a `validation_step`")  # nothing is chosen by validation
+        warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")  # Lightning's own use of torch
+        trainer.fit(learner, loader)
     fit_whitening(encoder, sources[-1], _SECONDS)
     return encoder.eval()
 
@@ -240,24 +213,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     options = parser.parse_args(arguments)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    start = time.perf_counter()
     try:
-        experiment = Experiment(
+        results = Experiment(
             AudioFolder(options.folder, duration=None),
             SyntheticInstruments(duration=None),
             n_steps=options.steps,
             n_episodes=options.episodes,
             seed=options.seed,
-        )
-        halves = experiment.run()
+        ).run()
     except MusicfslError as error:
         print(f"benchmarks.real: {error}", file=sys.stderr)
         return 2
-    seconds = time.perf_counter() - start
-    if options.json:
-        print(json.dumps(as_dict(experiment, halves, seconds), ensure_ascii=False))
-    else:
-        print(as_text(experiment, halves, seconds))
+    print(json.dumps(results.to_dict(), ensure_ascii=False) if options.json else results)
     return 0
 
 

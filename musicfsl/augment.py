@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -49,13 +51,18 @@ class VirtualInstruments:
         tilt = rng.normal(0.0, self.tilt_db)
         decay = rng.normal(0.0, self.decay_db)
 
-        def change(features: Tensor, _: np.random.Generator) -> Tensor:
-            n_bands, n_frames = features.shape
+        @cache
+        def at_size(n_bands: int, n_frames: int) -> tuple[Tensor, Tensor]:
+            """Which band each band is taken from, and what is added; the same for all clips of the class."""
             curve = np.interp(np.linspace(0, _EQ_KNOTS - 1, n_bands), np.arange(_EQ_KNOTS), knots)
             gain = torch.from_numpy(curve + tilt * np.linspace(-1, 1, n_bands)).float()
+            slope = torch.linspace(-decay, decay, n_frames)
             # Bands that the shift empties repeat the outermost one.
             source = torch.arange(n_bands).sub_(shift).clamp_(0, n_bands - 1)
-            slope = torch.linspace(-decay, decay, n_frames)
-            return features[source] + gain[:, None] + slope
+            return source, gain[:, None] + slope
+
+        def change(features: Tensor, _: np.random.Generator) -> Tensor:
+            source, added = at_size(*features.shape)
+            return features.index_select(0, source).add_(added)
 
         return change

@@ -205,7 +205,7 @@ def _demo(arguments: list[str]) -> int:
         "Train on some instruments of the embedded synthetic set, and test on others: a few minutes on two cores.",
         "musicfsl demo --json",
     )
-    parser.add_argument("--epochs", type=int, default=10, help="epochs of training (default 10)")
+    parser.add_argument("--epochs", type=int, default=6, help="epochs of training (default 6)")
     parser.add_argument(
         "--seed", type=int, default=0, help="of the class split, the weights and the episodes (default 0)"
     )

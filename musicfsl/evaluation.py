@@ -167,7 +167,7 @@ def evaluate_episodes(
                 support_z = _rows(z, drawn.support[part])
                 query_z = _rows(z, drawn.query[part])
                 logits = head(support_z, support_targets, query_z, None)  # (episodes, n_way * n_query, n_way)
-                predicted[part] = logits.argmax(-1).reshape(-1, n_way, n_query).cpu().numpy()
+                predicted[part] = logits.max(-1).indices.reshape(-1, n_way, n_query).cpu().numpy()  # argmax is slower
             right = predicted == np.arange(n_way)[:, None]
             accuracies[block : block + len(right)] = right.mean(axis=(1, 2))
             numbers = np.searchsorted(labels, drawn.classes)  # (episodes, n_way), columns of the confusion matrix

@@ -103,8 +103,8 @@ def class_means(support_z: Tensor, support_targets: Tensor, classes: Classes) ->
         name = empty if classes is None else classes[empty]
         raise InputError(f"class '{name}' has no example in the support set; give at least one, or leave it out")
     means = (members / counts).to(support_z.dtype) @ support_z
-    # A single NaN reaches every mean, so looking at the few means is enough.
-    if not torch.isfinite(means).all():
+    # A single NaN or infinity reaches the sum over all means, and adding up is quicker than looking at each.
+    if not torch.isfinite(means.sum()):
         raise InputError("support_z holds NaN or infinite values; check the recordings and the encoder")
     return means
 

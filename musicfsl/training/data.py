@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -30,6 +31,9 @@ STAGES: tuple[Stage, ...] = ("train", "val", "test")
 _ENDLESS = 2**62
 
 _CLIPS_PER_BATCH = 64
+
+# Clips, at most, that the whitening is fitted to.
+_WHITENING_CLIPS = 600
 
 
 class EpisodicData(pl.LightningDataModule):
@@ -181,18 +185,24 @@ class EpisodicData(pl.LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader[Window]]:
         """Clips of the validation classes and, where the encoder whitens, clips to fit the whitening to."""
-        parts: list[ClassConditionalDataset] = [self.part("val")]
+        loaders = [self._clips(self.part("val"), self.max_windows)]
         if self._encoder().whitening is not None:
-            parts.append(self.whitening_part())
-        return [self._clips(part) for part in parts]
+            loaders.append(self._clips(self.whitening_part(), self.max_windows))
+        return loaders
 
     def test_dataloader(self) -> DataLoader[Window]:
-        return self._clips(self.part("test"))
+        return self._clips(self.part("test"), self.max_windows)
 
     def whitening_part(self) -> ClassConditionalDataset:
-        """The training clips that say how clips of one class differ: recordings, where there are any."""
-        train = self.part("train")
-        return train.subset(classes=train.recorded_classes) if train.recorded_classes else train
+        """Training clips that say how clips of one class differ: recordings, where there are any.
+
+        A few hundred, spread over all classes, are enough, and are embedded before each validation.
+        """
+        train: ClassConditionalDataset = self.part("train")
+        if train.recorded_classes:
+            train = train.subset(classes=train.recorded_classes)
+        stride = -(-len(train) // _WHITENING_CLIPS)
+        return train.subset(indices=np.argsort(train.targets, kind="stable")[::stride])
 
     def evaluate(self, stage: Stage, embeddings: Tensor, head: Head) -> EpisodeReport:
         """Runs the episodes of a stage on the embeddings of its clips ``(N, dim)``."""
@@ -268,8 +278,8 @@ class EpisodicData(pl.LightningDataModule):
             class_augment=VirtualInstruments() if self.augment else None,
         )
 
-    def _clips(self, part: ClassConditionalDataset) -> DataLoader[Window]:
-        windows = ClipWindows(part, int(part.length or 0), self.max_windows)
+    def _clips(self, part: ClassConditionalDataset, max_windows: int) -> DataLoader[Window]:
+        windows = ClipWindows(part, int(part.length or 0), max_windows)
         share = Share(len(windows), *self._process())
         return DataLoader(
             windows,

@@ -23,7 +23,7 @@ __all__ = ["run_demo"]
 
 def run_demo(
     dataset: str = "synthetic",
-    epochs: int = 10,
+    epochs: int = 6,
     seed: int = 0,
     output: str | Path = "runs",
     cache_dir: str | None = None,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from musicfsl.episodes import Episode, EpisodeDataset, collate_episodes
+from musicfsl.episodes import Episode, collate_episodes
 
 __all__ = ["EpisodeLoader", "Share"]
 
@@ -64,7 +65,7 @@ class EpisodeLoader(DataLoader[Episode]):
     """
 
     def __init__(
-        self, episodes: EpisodeDataset, share: Share, episodes_per_step: int = 1, num_workers: int = 0
+        self, episodes: Dataset[Episode], share: Share, episodes_per_step: int = 1, num_workers: int = 0
     ) -> None:
         super().__init__(
             episodes,
@@ -86,8 +87,7 @@ class EpisodeLoader(DataLoader[Episode]):
         self._steps_done = self._resumed.get("steps", 0) if same_epoch else 0
         self._resumed = {}
         self._share.skip = self._steps_done * (self.batch_size or 1)
-        steps = super().__iter__()
-        for step in steps:
+        for step in _prepared_ahead(super().__iter__()):
             self._steps_done += 1
             yield step
         self._share.skip = 0
@@ -99,3 +99,12 @@ class EpisodeLoader(DataLoader[Episode]):
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Makes the next pass begin where the saved one had come to."""
         self._resumed = dict(state)
+
+
+def _prepared_ahead(steps: Iterator[Episode]) -> Iterator[Episode]:
+    """The same steps; a thread prepares the next one while the network, outside Python's lock, learns from the last."""
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(next, steps, None)
+        while (step := ahead.result()) is not None:
+            ahead = pool.submit(next, steps, None)
+            yield step
