@@ -23,7 +23,7 @@ _CLASSES = ["Cello", "Flute", "Oboe", "Harp", "Organ", "Piano", "Trombone", "Vio
 _FRAMES = 63  # 1 s
 
 
-def measure(n_steps: int = 60, megabytes: tuple[int, int] = (150, 600)) -> list[Row]:
+def measure(n_steps: int = 60, megabytes: tuple[int, int] = (250, 600)) -> list[Row]:
     """The default recipe of `EpisodicData`, and stores of random features."""
     with tempfile.TemporaryDirectory() as folder:
         encoder = ConvEncoder()

@@ -65,6 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except SystemExit as stop:  # from a parser, which has said why
         return stop.code if isinstance(stop.code, int) else 2
+    except BrokenPipeError:  # what reads our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("musicfsl: stopped", file=sys.stderr)
         return 130
@@ -269,7 +272,7 @@ def _quieten_lightning() -> None:
 
 
 def _print(result: Any, text: str, as_json: bool) -> None:
-    print(json.dumps(result, ensure_ascii=False) if as_json else text)
+    print(json.dumps(result, ensure_ascii=False) if as_json else text, flush=True)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -6,8 +6,11 @@ batches of tensors. Memory does not grow with the number of episodes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from musicfsl.episodes import EpisodeSampler
+from musicfsl.episodes import EpisodeIndices, EpisodeSampler
 from musicfsl.errors import InputError
 from musicfsl.heads.base import Head
 from musicfsl.metrics import mean_ci95
@@ -24,6 +27,9 @@ __all__ = ["EpisodeReport", "evaluate_episodes"]
 
 # Rows gathered at a time: small enough to stay in a processor's cache, large enough to keep it busy.
 _ROWS_PER_BATCH = 3200
+
+# Episodes whose indices are drawn at a time.
+_EPISODES_PER_BLOCK = 2000
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,6 @@ class EpisodeReport:
         )
 
 
-@torch.no_grad()
 def evaluate_episodes(
     embeddings: Tensor | NDArray[np.floating[Any]],
     targets: ArrayLike,
@@ -156,24 +161,29 @@ def evaluate_episodes(
     batch = max(1, _ROWS_PER_BATCH // (n_way * (n_support + n_query)))
     accuracies = np.empty(n_episodes)
     confusion = np.zeros(n_classes * n_classes, dtype=np.int64)
+
+    def predict(drawn: EpisodeIndices, predicted: NDArray[np.int64], start: int) -> None:
+        part = slice(start, start + batch)
+        with torch.no_grad():  # which is the business of each thread
+            support_z, query_z = _rows(z, drawn.support[part]), _rows(z, drawn.query[part])
+            logits = head(support_z, support_targets, query_z, None)  # (episodes, n_way * n_query, n_way)
+            best = logits.max(-1).indices  # argmax gives the same, more slowly
+        predicted[part] = best.reshape(-1, n_way, n_query).cpu().numpy()
+
     was_training = head.training
     head.eval()
     try:
-        for block in range(0, n_episodes, _EPISODES_PER_BLOCK):
-            drawn = sampler.draw(block, min(_EPISODES_PER_BLOCK, n_episodes - block))
-            predicted = np.empty((len(drawn.classes), n_way, n_query), dtype=np.int64)
-            for start in range(0, len(drawn.classes), batch):
-                part = slice(start, start + batch)
-                support_z = _rows(z, drawn.support[part])
-                query_z = _rows(z, drawn.query[part])
-                logits = head(support_z, support_targets, query_z, None)  # (episodes, n_way * n_query, n_way)
-                predicted[part] = logits.max(-1).indices.reshape(-1, n_way, n_query).cpu().numpy()  # argmax is slower
-            right = predicted == np.arange(n_way)[:, None]
-            accuracies[block : block + len(right)] = right.mean(axis=(1, 2))
-            numbers = np.searchsorted(labels, drawn.classes)  # (episodes, n_way), columns of the confusion matrix
-            answer = np.take_along_axis(numbers, predicted.reshape(len(numbers), -1), axis=1)
-            truth = np.repeat(numbers, n_query, axis=1)
-            confusion += np.bincount((truth * n_classes + answer).reshape(-1), minlength=n_classes * n_classes)
+        with _threads(z.device) as pool:
+            for block in range(0, n_episodes, _EPISODES_PER_BLOCK):
+                drawn = sampler.draw(block, min(_EPISODES_PER_BLOCK, n_episodes - block))
+                predicted = np.empty((len(drawn.classes), n_way, n_query), dtype=np.int64)
+                list(pool.map(partial(predict, drawn, predicted), range(0, len(predicted), batch)))
+                right = predicted == np.arange(n_way)[:, None]
+                accuracies[block : block + len(right)] = right.mean(axis=(1, 2))
+                numbers = np.searchsorted(labels, drawn.classes)  # (episodes, n_way), columns of the confusion matrix
+                answer = np.take_along_axis(numbers, predicted.reshape(len(numbers), -1), axis=1)
+                truth = np.repeat(numbers, n_query, axis=1)
+                confusion += np.bincount((truth * n_classes + answer).reshape(-1), minlength=n_classes * n_classes)
     finally:
         head.train(was_training)
 
@@ -196,8 +206,20 @@ def evaluate_episodes(
     )
 
 
-# Episodes whose indices are drawn at a time.
-_EPISODES_PER_BLOCK = 2000
+@contextmanager
+def _threads(device: torch.device) -> Iterator[ThreadPoolExecutor]:
+    """As many threads as torch would use, each of which computes alone.
+
+    Batches of episodes are independent, and their matrices so small that dividing each among the processors costs
+    more in waiting for one another than it saves, above all where other programs are running.
+    """
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(n_threads if device.type == "cpu" else 1) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def _rows(z: Tensor, indices: NDArray[np.int64]) -> Tensor:
