@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from musicfsl.spectrogram import LogMel
 __all__ = ["Encoder", "seeded_init"]
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """A front end (wave to features) followed by a backbone (features to embedding).
 
     The two parts stay separate so that features can be stored once and the backbone trained on them.
@@ -42,9 +43,9 @@ class Encoder(nn.Module):
         """Rate of the waves that the encoder expects, in Hz."""
         return self.front_end.sample_rate
 
+    @abstractmethod
     def settings(self) -> dict[str, Any]:
         """The keyword arguments that build this encoder again, as JSON can hold them."""
-        raise NotImplementedError(f"{type(self).__name__} must give its settings")
 
     def forward(self, x: Tensor) -> Tensor:
         """Embeds waves, or features that this encoder's front end computed before.

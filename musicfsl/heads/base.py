@@ -40,9 +40,9 @@ class Head(nn.Module, ABC):
 
     name: str
 
+    @abstractmethod
     def settings(self) -> dict[str, Any]:
         """The keyword arguments that build this head again, as JSON can hold them."""
-        raise NotImplementedError(f"{type(self).__name__} must give its settings")
 
     @abstractmethod
     def adapt(self, support_z: Tensor, support_targets: Tensor, classes: Classes = None) -> HeadState:
