@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from musicfsl.backbones import ConvEncoder, MfccEncoder
+from musicfsl.backbones.whitening import Whitening
 from musicfsl.baselines import mfcc_embeddings
-from musicfsl.embedding import ClipWindows, Standardizer, embed_dataset
+from musicfsl.embedding import ClipWindows, Standardizer, embed_dataset, fit_whitening
 from musicfsl.errors import InputError
 from musicfsl.features import FeatureStore
 
@@ -85,6 +86,26 @@ def test_what_does_not_fit_is_refused(tones, encoder: ConvEncoder, tmp_path) -> 
         embed_dataset(encoder, store)
     with pytest.raises(InputError, match="sample rate of 16000 Hz, but the encoder expects 22050 Hz"):
         embed_dataset(ConvEncoder(sample_rate=22050), tones)
+
+
+def test_whitening_is_fitted_to_embeddings_that_are_not_whitened(tones, encoder: ConvEncoder) -> None:
+    known = tones.subset(classes=["tones-0", "tones-3", "tones-4"])
+    raw = embed_dataset(encoder, known, 0.2, 2)  # before it is fitted the layer changes nothing
+    expected = Whitening(encoder.dim).eval()
+    expected.fit(raw, torch.as_tensor(known.targets))
+    weights = {name: value.clone() for name, value in encoder.named_parameters()}
+    encoder.train()
+    for _ in range(2):  # the second time the encoder whitens already
+        fit_whitening(encoder, known, 0.2, 2)
+        torch.testing.assert_close(embed_dataset(encoder, known, 0.2, 2), expected(raw), rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(expected(raw), raw, atol=0.1)
+    assert encoder.training
+    assert all(torch.equal(value, weights[name]) for name, value in encoder.named_parameters())
+
+
+def test_an_encoder_without_whitening_is_refused(tones) -> None:
+    with pytest.raises(InputError, match="MfccEncoder has no whitening layer"):
+        fit_whitening(MfccEncoder(), tones)
 
 
 def test_standardizer_takes_its_numbers_from_the_reference() -> None:
