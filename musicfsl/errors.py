@@ -90,6 +90,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         >>> did_you_mean("tinysool", ["tinysol", "synthetic"])
         " Did you mean 'tinysol'?"
     """
-    nearest = difflib.get_close_matches(name.lower(), {k.lower(): k for k in known}, n=1, cutoff=0.5)
     by_lower = {k.lower(): k for k in known}
+    nearest = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     return f" Did you mean '{by_lower[nearest[0]]}'?" if nearest else ""

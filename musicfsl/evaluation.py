@@ -21,7 +21,7 @@ from torch import Tensor
 from musicfsl.episodes import EpisodeIndices, EpisodeSampler
 from musicfsl.errors import InputError
 from musicfsl.heads.base import Head
-from musicfsl.metrics import mean_ci95
+from musicfsl.metrics import confusion_matrix, mean_ci95
 
 __all__ = ["EpisodeReport", "evaluate_episodes"]
 
@@ -160,7 +160,7 @@ def evaluate_episodes(
     support_targets = torch.arange(n_way, device=z.device).repeat_interleave(n_support)
     batch = max(1, _ROWS_PER_BATCH // (n_way * (n_support + n_query)))
     accuracies = np.empty(n_episodes)
-    confusion = np.zeros(n_classes * n_classes, dtype=np.int64)
+    confusion = np.zeros((n_classes, n_classes), dtype=np.int64)
 
     def predict(drawn: EpisodeIndices, predicted: NDArray[np.int64], start: int) -> None:
         part = slice(start, start + batch)
@@ -183,7 +183,7 @@ def evaluate_episodes(
                 numbers = np.searchsorted(labels, drawn.classes)  # (episodes, n_way), columns of the confusion matrix
                 answer = np.take_along_axis(numbers, predicted.reshape(len(numbers), -1), axis=1)
                 truth = np.repeat(numbers, n_query, axis=1)
-                confusion += np.bincount((truth * n_classes + answer).reshape(-1), minlength=n_classes * n_classes)
+                confusion += confusion_matrix(truth, answer, n_classes)
     finally:
         head.train(was_training)
 
@@ -200,7 +200,7 @@ def evaluate_episodes(
         accuracies=accuracies,
         labels=labels.tolist(),
         class_names=[str(label) if class_names is None else class_names[label] for label in labels],
-        confusion=confusion.reshape(n_classes, n_classes),
+        confusion=confusion,
         grouped=groups is not None,
         is_synthetic=is_synthetic,
     )
