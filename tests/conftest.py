@@ -59,9 +59,10 @@ def tones() -> Tones:
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """No test reads or writes the user's caches."""
     folder = tmp_path_factory.mktemp("cache")
-    before = {name: os.environ.get(name) for name in ("MUSICFSL_CACHE", "MUSICFSL_DATA")}
+    before = {name: os.environ.get(name) for name in ("MUSICFSL_CACHE", "MUSICFSL_DATA", "MUSICFSL_DATASET")}
     os.environ["MUSICFSL_CACHE"] = str(folder)
     os.environ.pop("MUSICFSL_DATA", None)
+    os.environ.pop("MUSICFSL_DATASET", None)
     yield folder
     for name, value in before.items():
         if value is None:

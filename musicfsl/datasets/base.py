@@ -46,6 +46,7 @@ class ClassConditionalDataset(Dataset[tuple[Tensor, int]], ABC):
         length: length of what ``ds[i]`` gives along the last axis; None gives whole items, whose lengths differ.
         seed: where ``ds[i]`` cuts from a longer item is a pure function of ``(seed, i)``.
         is_synthetic: True where no item is a recording of the world.
+        families: class name -> family of instruments; None where nothing is known of them.
         front_end_settings: of the front end that made stored features; None for waves.
     """
 
@@ -58,6 +59,7 @@ class ClassConditionalDataset(Dataset[tuple[Tensor, int]], ABC):
     length: int | None = None
     seed: int = 0
     is_synthetic: bool = False
+    families: dict[str, str] | None = None
     front_end_settings: dict[str, Any] | None = None
 
     @abstractmethod
@@ -75,6 +77,11 @@ class ClassConditionalDataset(Dataset[tuple[Tensor, int]], ABC):
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def __str__(self) -> str:
+        groups = "no groups known" if self.groups is None else f"{len(np.unique(self.groups))} groups"
+        kind = "made by rules, not recorded" if self.is_synthetic else "recordings"
+        return f"{self.name}: {len(self)} items of {len(self.classes)} classes, {groups}, {self.sample_rate} Hz, {kind}"
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         index = self._checked_index(index)
@@ -189,6 +196,7 @@ class Subset(ClassConditionalDataset):
         self.length = dataset.length
         self.seed = dataset.seed
         self.is_synthetic = dataset.is_synthetic
+        self.families = None if dataset.families is None else {name: dataset.families[name] for name in kept}
         self.front_end_settings = dataset.front_end_settings
 
     def read(self, index: int, offset: int = 0, length: int | None = None) -> Tensor:

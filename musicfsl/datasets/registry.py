@@ -26,6 +26,9 @@ __all__ = [
     "verify_dataset",
 ]
 
+#: Environment variable that names the data set, or the folder, that `open_dataset` opens by default.
+DATASET_VARIABLE = "MUSICFSL_DATASET"
+
 
 @dataclass(frozen=True)
 class DatasetInfo:
@@ -137,13 +140,15 @@ def dataset_info(name: str) -> DatasetInfo:
     )
 
 
-def open_dataset(name_or_folder: str | os.PathLike[str], **settings: Any) -> ClassConditionalDataset:
+def open_dataset(name_or_folder: str | os.PathLike[str] | None = None, **settings: Any) -> ClassConditionalDataset:
     """Opens a data set by its name, or a folder of recordings with one sub-folder a class.
 
     A folder that bears the name of a data set is meant where the path says so, as in ``./tinysol``.
 
     Args:
-        name_or_folder: one of `dataset_names`, or a folder for `AudioFolder`.
+        name_or_folder: one of `dataset_names`, or a folder for `AudioFolder`. None takes the environment variable
+            ``MUSICFSL_DATASET``, and where that is not set, ``"synthetic"``: a script or notebook that leaves the
+            name out runs on other recordings without an edit.
         settings: keyword arguments of the data set's class, such as ``sample_rate=22050, duration=2.0``.
 
     Raises:
@@ -151,6 +156,8 @@ def open_dataset(name_or_folder: str | os.PathLike[str], **settings: Any) -> Cla
         InputError: the data set does not know a setting.
         MissingExtraError: a package that the data set needs is not installed.
     """
+    if name_or_folder is None:
+        name_or_folder = os.environ.get(DATASET_VARIABLE) or "synthetic"
     if _is_folder(name_or_folder):
         _check_known(settings, AudioFolder, str(name_or_folder))
         return AudioFolder(name_or_folder, **settings)

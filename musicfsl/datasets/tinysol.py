@@ -54,6 +54,7 @@ class TinySOL(MirdataDataset):
         pitch: one note name an item, such as "A#4".
         dynamics: one an item: "pp", "p", "mf", "f" or "ff".
         family: one an item: "Brass", "Keyboards", "Strings" or "Winds".
+        families: class name -> its family.
         fold: int64 ``(N,)``, 0 to 4.
         resampled: bool ``(N,)``, True where the note was shifted in pitch from a neighbour.
 
@@ -99,6 +100,8 @@ class TinySOL(MirdataDataset):
             short=short,
             seed=seed,
         )
+        family_of = {self.classes[target]: family for target, family in zip(self.targets, self.family, strict=True)}
+        self.families = {name: family_of[name] for name in self.classes}
 
 
 def _checked_folds(folds: Sequence[int] | None) -> set[int]:

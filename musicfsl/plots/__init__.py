@@ -6,23 +6,34 @@ extra ``musicfsl[plots]`` and are imported when a function needs them.
 """
 
 from musicfsl.plots.embeddings import plot_episode, project
-from musicfsl.plots.results import plot_accuracy_over_shots, plot_confusion
+from musicfsl.plots.results import (
+    plot_accuracy_over_shots,
+    plot_accuracy_over_ways,
+    plot_comparison,
+    plot_confusion,
+)
 from musicfsl.plots.save import save_figure
 from musicfsl.plots.sound import AudioPlayer, SpectrogramWithSound
 from musicfsl.plots.spectrogram import plot_spectrogram
-from musicfsl.plots.style import PALETTE, TEMPLATE, apply_style, class_colors
+from musicfsl.plots.style import MATPLOTLIB_STYLE, PALETTE, TEMPLATE, apply_style, class_colors, family_colors
+from musicfsl.plots.training import plot_training
 
 __all__ = [
+    "MATPLOTLIB_STYLE",
     "PALETTE",
     "TEMPLATE",
     "AudioPlayer",
     "SpectrogramWithSound",
     "apply_style",
     "class_colors",
+    "family_colors",
     "plot_accuracy_over_shots",
+    "plot_accuracy_over_ways",
+    "plot_comparison",
     "plot_confusion",
     "plot_episode",
     "plot_spectrogram",
+    "plot_training",
     "project",
     "save_figure",
 ]

@@ -1,4 +1,4 @@
-"""Results of an evaluation: confusion matrix, accuracy over shots."""
+"""Results of an evaluation: confusion matrix, accuracy over shots and ways, methods or classes side by side."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from musicfsl.errors import InputError
@@ -16,12 +16,13 @@ from musicfsl.plots.style import PALETTE, TEXT_COLOR, apply_style, class_colors,
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-__all__ = ["plot_accuracy_over_shots", "plot_confusion"]
+__all__ = ["plot_accuracy_over_shots", "plot_accuracy_over_ways", "plot_comparison", "plot_confusion"]
 
 # Opaque from the palest step on, so that the cells read the same on a light and on a dark page.
 _BLUES = [[0.0, "#F3F7FB"], [0.25, "#BFD9EA"], [0.5, "#76B0D3"], [0.75, "#2F86BC"], [1.0, "#00507D"]]
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 _MAX_CLASSES_WITH_TEXT = 16
+_CHANCE_LINE = {"dash": "dash", "color": TEXT_COLOR, "width": 1.5}
 
 
 def plot_confusion(
@@ -114,19 +115,140 @@ def plot_accuracy_over_shots(
         >>> figure.data[-1].y.tolist()
         [0.52, 0.7]
     """
-    x = as_finite("shots", shots, "S")
+    figure, _ = _accuracy_curves("shots", shots, means, ci95, labels)
+    if chance is not None:
+        if not 0 <= chance <= 1:
+            raise InputError(f"chance is {chance}; expected an accuracy in [0, 1]")
+        figure.add_hline(
+            y=chance,
+            line=_CHANCE_LINE,
+            annotation={"text": f"chance {chance:.2g}", "xanchor": "right", "font": {"color": TEXT_COLOR}},
+        )
+    figure.update_xaxes(type="log", title_text="support items a class (shots)")
+    return apply_style(figure, title)
+
+
+def plot_accuracy_over_ways(
+    ways: ArrayLike,
+    means: ArrayLike | Tensor,
+    ci95: ArrayLike | Tensor,
+    labels: Sequence[str] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Draws accuracy against the number of classes in an episode, with chance, which falls with it.
+
+    Args:
+        ways: W different numbers, 2 or more.
+        means: ``(W,)`` accuracies in [0, 1] for one curve, or ``(K, W)`` for K curves.
+        ci95: half widths of the 95 % intervals, shaped like ``means``.
+        labels: K names of curves; may be left out where there is one.
+        title: text above the figure.
+
+    Raises:
+        InputError: shapes do not agree, or a number is NaN or out of its range.
+        MissingExtraError: plotly is not installed.
+
+    Example:
+        >>> figure = plot_accuracy_over_ways([2, 5], [0.9, 0.7], [0.01, 0.01])
+        >>> figure.data[-1].name, figure.data[-1].y.tolist()
+        ('chance', [0.5, 0.2])
+    """
+    figure, x = _accuracy_curves("ways", ways, means, ci95, labels)
+    if x.min() < 2:
+        raise InputError(f"ways are {x.tolist()}; expected 2 classes or more")
+    figure.add_scatter(
+        x=x,
+        y=1 / x,
+        mode="lines",
+        name="chance",
+        line=_CHANCE_LINE,
+        hovertemplate="chance at %{x} ways: %{y:.3f}<extra></extra>",
+    )
+    figure.update_xaxes(title_text="classes in an episode (ways)")
+    return apply_style(figure, title).update_layout(showlegend=True)
+
+
+def plot_comparison(
+    names: Sequence[str],
+    means: ArrayLike | Tensor,
+    ci95: ArrayLike | Tensor | None = None,
+    chance: float | None = None,
+    colors: Sequence[str] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Draws accuracies side by side, one bar a method, a class or a setting, the first on top.
+
+    Args:
+        names: B names.
+        means: ``(B,)`` accuracies in [0, 1].
+        ci95: ``(B,)`` half widths of their 95 % intervals; None draws none.
+        chance: accuracy of guessing, drawn as a dashed line.
+        colors: B colours; None gives all the first of the palette.
+        title: text above the figure.
+
+    Raises:
+        InputError: shapes do not agree, or a number is NaN or out of its range.
+        MissingExtraError: plotly is not installed.
+
+    Example:
+        >>> figure = plot_comparison(["MFCC", "network"], [0.54, 0.78], [0.01, 0.01], chance=0.2)
+        >>> figure.data[0].x.tolist()
+        [0.54, 0.78]
+    """
+    if isinstance(names, str):
+        raise InputError(f"names is the string '{names}'; expected a list of names")
+    x = as_finite("means", means, len(names))
+    half = np.zeros(len(x)) if ci95 is None else as_finite("ci95", ci95, len(names))
+    if (x < 0).any() or (x > 1).any():
+        raise InputError(f"means reach from {x.min():g} to {x.max():g}; expected accuracies in [0, 1], not per cent")
+    if colors is not None and len(colors) != len(x):
+        raise InputError(f"colors holds {len(colors)} colours for {len(x)} bars; give one a bar")
+    figure = new_figure()
+    figure.add_bar(
+        x=x,
+        y=[str(name) for name in names],
+        orientation="h",
+        marker={"color": PALETTE[0] if colors is None else list(colors)},
+        error_x=None if ci95 is None else {"type": "data", "array": half, "color": TEXT_COLOR, "thickness": 1.5},
+        customdata=half,
+        text=[f"{value:.3f}" for value in x]
+        if ci95 is None
+        else [f"{v:.3f} ± {h:.3f}" for v, h in zip(x, half, strict=True)],
+        textposition="inside",
+        insidetextanchor="start",
+        textfont={"color": "white"},
+        hovertemplate="<b>%{y}</b>: %{x:.4f}" + ("" if ci95 is None else " ± %{customdata:.4f}") + "<extra></extra>",
+    )
+    if chance is not None:
+        figure.add_vline(
+            x=chance,
+            line=_CHANCE_LINE,
+            annotation={"text": f"chance {chance:.2g}", "yanchor": "bottom", "font": {"color": TEXT_COLOR}},
+        )
+    figure.update_xaxes(title_text="accuracy", range=[0, 1.02], tickformat=".1f", dtick=0.2)
+    figure.update_yaxes(type="category", autorange="reversed", showline=False, ticks="")
+    return apply_style(figure, title).update_layout(height=130 + 30 * len(x), bargap=0.25)
+
+
+def _accuracy_curves(
+    name: str,
+    settings: ArrayLike,
+    means: ArrayLike | Tensor,
+    ci95: ArrayLike | Tensor,
+    labels: Sequence[str] | None,
+) -> tuple[Figure, NDArray[np.float64]]:
+    """Curves with their intervals as bands, over settings such as shots; and the settings in ascending order."""
+    x = as_finite(name, settings, "S")
     curves = len(means) if np.ndim(means) == 2 else 1  # type: ignore[arg-type]
     shape = (curves, len(x)) if np.ndim(means) == 2 else (len(x),)
     y = as_finite("means", means, *shape).reshape(curves, len(x))
     half = as_finite("ci95", ci95, *shape).reshape(curves, len(x))
     if (x <= 0).any() or len(np.unique(x)) < len(x):
-        raise InputError(f"shots are {x.tolist()}; expected different positive numbers")
+        raise InputError(f"{name} are {x.tolist()}; expected different positive numbers")
     if (y < 0).any() or (y > 1).any():
         raise InputError(f"means reach from {y.min():g} to {y.max():g}; expected accuracies in [0, 1], not per cent")
     if (half < 0).any():
         raise InputError(f"ci95 holds {half.min():g}; expected half widths, 0 or more")
-    if chance is not None and not 0 <= chance <= 1:
-        raise InputError(f"chance is {chance}; expected an accuracy in [0, 1]")
     names = ["accuracy"] if labels is None and curves == 1 else [str(label) for label in labels or ()]
     if len(names) != curves:
         raise InputError(f"labels holds {len(names)} names for {curves} curves; name every curve")
@@ -134,13 +256,7 @@ def plot_accuracy_over_shots(
     order = np.argsort(x)
     x, y, half = x[order], y[:, order], half[:, order]
     figure = new_figure()
-    if chance is not None:
-        figure.add_hline(
-            y=chance,
-            line={"dash": "dash", "color": TEXT_COLOR, "width": 1.5},
-            annotation={"text": f"chance {chance:.2g}", "xanchor": "right", "font": {"color": TEXT_COLOR}},
-        )
-    for k, name in enumerate(names):
+    for k, label in enumerate(names):
         color = PALETTE[k % len(PALETTE)]
         figure.add_scatter(
             x=np.concatenate([x, x[::-1]]),
@@ -150,25 +266,23 @@ def plot_accuracy_over_shots(
             opacity=0.22,
             line={"width": 0},
             mode="lines",
-            name=f"{name}, 95 % interval",
-            legendgroup=name,
+            name=f"{label}, 95 % interval",
+            legendgroup=label,
             showlegend=False,
             hoverinfo="skip",
         )
-    for k, name in enumerate(names):
+    for k, label in enumerate(names):
         figure.add_scatter(
             x=x,
             y=y[k],
             customdata=half[k],
             mode="lines+markers",
-            name=name,
-            legendgroup=name,
+            name=label,
+            legendgroup=label,
             line={"color": PALETTE[k % len(PALETTE)], "width": 2.5},
             marker={"size": 9, "symbol": _SYMBOLS[k % len(_SYMBOLS)], "line": {"width": 1, "color": "white"}},
-            hovertemplate=f"<b>{name}</b><br>%{{x}} shots: %{{y:.4f}} ± %{{customdata:.4f}}<extra></extra>",
+            hovertemplate=f"<b>{label}</b><br>%{{x}} {name}: %{{y:.4f}} ± %{{customdata:.4f}}<extra></extra>",
         )
-    figure.update_xaxes(
-        type="log", title_text="support items a class (shots)", tickvals=x.tolist(), ticktext=[f"{s:g}" for s in x]
-    )
+    figure.update_xaxes(tickvals=x.tolist(), ticktext=[f"{setting:g}" for setting in x])
     figure.update_yaxes(title_text="accuracy", tickformat=".1f", range=[0, 1.02], dtick=0.2)
-    return apply_style(figure, title).update_layout(height=420, showlegend=curves > 1)
+    return figure.update_layout(height=420, showlegend=curves > 1), x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -31,6 +32,9 @@ STAGES: tuple[Stage, ...] = ("train", "val", "test")
 _ENDLESS = 2**62
 
 _CLIPS_PER_BATCH = 64
+
+# Arguments that decide neither the classes (these are looked at by name) nor the episodes.
+_NO_SETTINGS = {"dataset", "train_classes", "val_classes", "test_classes", "num_workers", "cache_dir"}
 
 # Clips, at most, that the whitening is fitted to.
 _WHITENING_CLIPS = 600
@@ -115,7 +119,7 @@ class EpisodicData(pl.LightningDataModule):
             parts = (train_classes, val_classes or (), test_classes or ())
             self._named = {stage: list(names) for stage, names in zip(STAGES, parts, strict=True) if names}
             _refuse_shared_classes(self._named)
-        self._source = dataset
+        self.source = dataset
         self.sizes, self.split_seed = tuple(sizes), split_seed
         self.n_way, self.n_support, self.n_query = n_way, n_support, n_query
         self.episodes_per_epoch, self.episodes_per_step = episodes_per_epoch, episodes_per_step
@@ -147,6 +151,11 @@ class EpisodicData(pl.LightningDataModule):
     def parts(self) -> list[Stage]:
         """The stages that have classes, once the data is set up."""
         return list(self._parts)
+
+    def settings(self) -> dict[str, Any]:
+        """All that decides the classes and the episodes except the data set itself, as JSON can hold it."""
+        names = inspect.signature(EpisodicData).parameters.keys() - _NO_SETTINGS
+        return {"classes": self._named, **{name: getattr(self, name) for name in sorted(names)}}
 
     def prepare_data(self) -> None:
         """Computes and stores the features (Lightning calls this in one process only)."""
@@ -239,7 +248,7 @@ class EpisodicData(pl.LightningDataModule):
     def _features(self) -> ClassConditionalDataset:
         """All features, cut to the duration that the network sees."""
         encoder = self._encoder()
-        dataset = self._source
+        dataset = self.source
         if isinstance(dataset, str):
             from musicfsl.datasets import open_dataset
 

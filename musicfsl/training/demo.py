@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ModelCheckpoint
-
 from musicfsl.backbones import ConvEncoder
 from musicfsl.baselines import mfcc_embeddings
 from musicfsl.checkpoints import load_encoder
@@ -17,6 +14,7 @@ from musicfsl.heads import PrototypicalHead
 from musicfsl.training.data import EpisodicData
 from musicfsl.training.learner import EpisodicLearner
 from musicfsl.training.logs import run_loggers
+from musicfsl.training.reuse import fit_best
 
 __all__ = ["run_demo"]
 
@@ -44,18 +42,8 @@ def run_demo(
     """
     data = EpisodicData(dataset, split_seed=seed, seed=seed, cache_dir=cache_dir)
     learner = EpisodicLearner(ConvEncoder(seed=seed), PrototypicalHead("cosine"))
-    best = ModelCheckpoint(filename="best", monitor="val/accuracy", mode="max", enable_version_counter=False)
-    trainer = pl.Trainer(
-        max_epochs=epochs,
-        callbacks=[best],
-        logger=run_loggers(output, "demo"),
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,
-        accelerator="cpu",
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-    )
-    trainer.fit(learner, datamodule=data)
+    loggers = run_loggers(output, "demo")
+    best = fit_best(learner, data, epochs, Path(str(loggers[0].log_dir)) / "checkpoints", loggers, progress)
 
     test = data.part("test")
     waves = open_dataset(dataset, sample_rate=test.sample_rate, duration=None)
@@ -66,7 +54,7 @@ def run_demo(
         progress=progress,
     )
     euclidean, cosine = PrototypicalHead(), PrototypicalHead("cosine")
-    untrained, trained = ConvEncoder(seed=seed), load_encoder(best.best_model_path)
+    untrained, trained = ConvEncoder(seed=seed), load_encoder(best)
     return {
         "mean MFCC, nearest class mean": data.evaluate("test", mfcc, euclidean),
         "untrained network": data.evaluate("test", embed_dataset(untrained, test), cosine),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from musicfsl.datasets import AudioFolder, split_classes
+from musicfsl.datasets import AudioFolder, SyntheticInstruments, split_classes
 from musicfsl.errors import DatasetError, InputError
 
 NAMES = [f"class {number:02d}" for number in range(14)]
@@ -96,3 +96,22 @@ def test_subset_refuses(mixed_folder: Path, settings: dict[str, object], error: 
 
 def test_empty_subset(mixed_folder: Path) -> None:
     assert len(AudioFolder(mixed_folder).subset(indices=[])) == 0
+
+
+def test_a_data_set_says_in_one_line_what_it_is(mixed_folder: Path, tmp_path: Path) -> None:
+    recorded = AudioFolder(mixed_folder)
+    assert str(recorded) == (
+        f"{mixed_folder.name}: {len(recorded)} items of {len(recorded.classes)} classes, no groups known, 16000 Hz, "
+        "recordings"
+    )
+    made = SyntheticInstruments(
+        n_players=2, notes_per_player=1, classes=["Flute", "Harp"], cache_dir=tmp_path, progress=False
+    )
+    assert str(made) == "synthetic: 4 items of 2 classes, 4 groups, 16000 Hz, made by rules, not recorded"
+
+
+def test_a_subset_keeps_the_families_of_its_classes(tmp_path: Path, mixed_folder: Path) -> None:
+    names = ["Flute", "Harp", "Koto"]
+    made = SyntheticInstruments(n_players=1, notes_per_player=1, classes=names, cache_dir=tmp_path, progress=False)
+    assert made.subset(classes=["Koto", "Flute"]).families == {"Koto": "plucked strings", "Flute": "flutes"}
+    assert AudioFolder(mixed_folder).subset().families is None

@@ -60,6 +60,18 @@ def test_open_by_name(tinysol_root: Path, tmp_path: Path) -> None:
     assert isinstance(tinysol, TinySOL) and tinysol.length == 8000
 
 
+def test_the_environment_names_what_is_opened_by_default(
+    mixed_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert open_dataset(**SMALL, cache_dir=tmp_path).name == "synthetic"
+    monkeypatch.setenv("MUSICFSL_DATASET", str(mixed_folder))
+    assert open_dataset().fingerprint() == AudioFolder(mixed_folder).fingerprint()
+    assert open_dataset("synthetic", **SMALL, cache_dir=tmp_path).name == "synthetic"
+    monkeypatch.setenv("MUSICFSL_DATASET", "tinysoul")
+    with pytest.raises(DatasetError, match="'tinysoul' is no folder, and there is no data set .* Did you mean"):
+        open_dataset()
+
+
 def test_open_folder(mixed_folder: Path) -> None:
     dataset = open_dataset(str(mixed_folder), long="windows", duration=0.5)
     assert isinstance(dataset, AudioFolder) and dataset.groups is not None

@@ -38,6 +38,7 @@ def test_attributes_agree_with_the_file_names(tinysol_root: Path) -> None:
         assert path.exists()
         assert (dataset.pitch[index], dataset.dynamics[index]) == (pitch, dynamics)
         assert dataset.family[index] == path.parts[-4]
+        assert dataset.families[dataset.classes[dataset.targets[index]]] == dataset.family[index]
         assert dataset.resampled[index] == ("R" in tuning)
         name = dataset.classes[dataset.targets[index]]
         assert folder_of.get(name, path.parts[-3]) == path.parts[-3]

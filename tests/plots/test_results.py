@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from musicfsl.errors import InputError
-from musicfsl.plots import plot_accuracy_over_shots, plot_confusion
+from musicfsl.plots import plot_accuracy_over_shots, plot_accuracy_over_ways, plot_comparison, plot_confusion
 
 COUNTS = [[6, 2, 0], [1, 8, 1], [0, 0, 0]]
 NAMES = ["flute", "oboe", "harp"]
@@ -86,3 +86,43 @@ def test_one_curve_needs_no_label_and_no_legend() -> None:
 def test_bad_accuracies_are_refused(changed: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         plot_accuracy_over_shots(**{"shots": [1, 5], "means": [0.4, 0.5], "ci95": [0.1, 0.1], **changed})
+
+
+def test_chance_falls_with_the_number_of_ways() -> None:
+    figure = plot_accuracy_over_ways([10, 2, 5], [0.5, 0.9, 0.7], [0.01, 0.01, 0.01])
+    band, curve, chance = figure.data
+    np.testing.assert_array_equal(curve.x, [2, 5, 10])
+    np.testing.assert_array_equal(curve.y, [0.9, 0.7, 0.5])
+    np.testing.assert_allclose(band.y[:3], [0.91, 0.71, 0.51])
+    np.testing.assert_allclose(chance.y, [1 / 2, 1 / 5, 1 / 10])
+
+
+def test_one_way_is_no_choice() -> None:
+    with pytest.raises(InputError, match="expected 2 classes or more"):
+        plot_accuracy_over_ways([1, 2], [1.0, 0.9], [0.0, 0.0])
+
+
+def test_comparison_shows_means_and_intervals() -> None:
+    figure = plot_comparison(["MFCC", "network"], [0.54, 0.78], [0.01, 0.02], chance=0.2, colors=["#000000", "#111111"])
+    bar = figure.data[0]
+    assert list(bar.y) == ["MFCC", "network"]
+    np.testing.assert_array_equal(bar.x, [0.54, 0.78])
+    np.testing.assert_array_equal(bar.error_x.array, [0.01, 0.02])
+    assert list(bar.text) == ["0.540 ± 0.010", "0.780 ± 0.020"]
+    assert list(bar.marker.color) == ["#000000", "#111111"]
+    assert figure.layout.shapes[0].x0 == figure.layout.shapes[0].x1 == 0.2
+    assert figure.layout.yaxis.autorange == "reversed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"names": ["a", "b"], "means": [0.5]}, r"means has shape \(1,\); expected \(2,\)"),
+        ({"names": ["a"], "means": [54.0]}, "accuracies in \\[0, 1\\], not per cent"),
+        ({"names": ["a"], "means": [0.5], "colors": []}, "colors holds 0 colours for 1 bars"),
+        ({"names": "a", "means": [0.5]}, "expected a list of names"),
+    ],
+)
+def test_bad_comparison_is_refused(arguments, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        plot_comparison(**arguments)

@@ -8,7 +8,7 @@ import plotly.io
 import pytest
 
 from musicfsl.errors import InputError
-from musicfsl.plots import PALETTE, apply_style, class_colors
+from musicfsl.plots import MATPLOTLIB_STYLE, PALETTE, apply_style, class_colors, family_colors
 from musicfsl.plots.style import TEXT_COLOR
 
 # Machado, Oliveira and Fernandes (2009), severity 1, for linear RGB.
@@ -77,3 +77,32 @@ def test_style_is_given_to_one_figure_and_not_to_plotly() -> None:
     assert figure.layout.template.layout.paper_bgcolor == "rgba(0, 0, 0, 0)"
     assert (figure.layout.title.text, figure.layout.font.size) == ("Notes", 20)
     assert (plotly.io.templates.default, set(plotly.io.templates)) == (default, registered)
+
+
+def test_family_colours_are_one_a_family() -> None:
+    from musicfsl.datasets._instruments import INSTRUMENTS
+
+    families = {name: instrument.family for name, instrument in INSTRUMENTS.items()}
+    colors = family_colors(families)
+    for a, b in itertools.combinations(families, 2):
+        assert (colors[a] == colors[b]) == (families[a] == families[b])
+
+
+def test_matplotlib_takes_the_style_and_draws_equal_files() -> None:
+    import io
+
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    def drawn() -> bytes:
+        file = io.BytesIO()
+        figure = Figure()
+        figure.add_subplot().plot([0, 1], [0, 1], label="a line")
+        figure.savefig(file, format="svg", metadata={"Date": None})
+        return file.getvalue()
+
+    with mpl.rc_context(MATPLOTLIB_STYLE):
+        assert mpl.rcParams["axes.prop_cycle"].by_key()["color"] == list(PALETTE)
+        first, second = drawn(), drawn()
+    assert first == second
+    assert b"fill: none" in first or b"opacity: 0" in first  # no white page behind the figure
