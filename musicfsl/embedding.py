@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from musicfsl._progress import progress_bar
 from musicfsl.backbones.base import Encoder
 from musicfsl.datasets.base import ClassConditionalDataset
 from musicfsl.errors import InputError
@@ -222,8 +223,6 @@ def _embed(
     progress: bool,
 ) -> Tensor:
     """Means by clip of what ``transform``, the encoder or a part of it, makes of windows."""
-    from tqdm.auto import tqdm
-
     check_fits(encoder, dataset)
     windows = ClipWindows(dataset, window_length(encoder, dataset, duration), max_windows)
     # A generator of its own keeps the loader from taking a number from the global random state.
@@ -234,7 +233,7 @@ def _embed(
     encoder.eval().to(target_device)
     try:
         with torch.no_grad():
-            for batch in tqdm(loader, desc=f"embedding {dataset.name}", unit="batch", disable=not progress):
+            for batch in progress_bar(loader, desc=f"embedding {dataset.name}", unit="batch", show=progress):
                 means.add(batch, transform(batch.x.to(target_device)).cpu())
     finally:
         encoder.train(was_training)

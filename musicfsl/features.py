@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from musicfsl._progress import progress_bar
 from musicfsl.audio import trim_silence
 from musicfsl.caching import atomic_directory, cache_root
 from musicfsl.datasets.base import ClassConditionalDataset, hash_of
@@ -196,8 +197,6 @@ def _compute(
     progress: bool,
 ) -> None:
     """Writes the three files of a store."""
-    from tqdm.auto import tqdm
-
     lengths = np.zeros(len(dataset), dtype=np.int64)
     results = _in_parallel(dataset, front_end, trim_db, n_workers)
     with (folder / _FEATURES).open("wb") as file:
@@ -205,7 +204,7 @@ def _compute(
         # The header is written last, when the number of frames is known; its length is fixed beforehand.
         file.write(_npy_header(0, 0))
         for i, frames in enumerate(
-            tqdm(results, total=len(dataset), desc=f"features of {dataset.name}", unit="clip", disable=not progress)
+            progress_bar(results, total=len(dataset), desc=f"features of {dataset.name}", unit="clip", show=progress)
         ):
             lengths[i], n_features = frames.shape
             file.write(frames.tobytes())

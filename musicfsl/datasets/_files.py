@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from musicfsl._progress import progress_bar
 from musicfsl.audio import audio_info, check_recording, is_silent, load_audio
 from musicfsl.datasets.base import ClassConditionalDataset, hash_of
 from musicfsl.errors import AudioError, DatasetError, InputError
@@ -212,7 +213,6 @@ def verify_files(root: Path, paths: Sequence[str], show_progress: bool = False) 
     Returns:
         one problem a file that is missing, damaged, silent or holds NaN, in the order of ``paths``.
     """
-    from tqdm.auto import tqdm
 
     def problem_of(relative: str) -> Problem | None:
         try:
@@ -222,7 +222,7 @@ def verify_files(root: Path, paths: Sequence[str], show_progress: bool = False) 
         return None
 
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:  # decoding releases the interpreter
-        checked = tqdm(pool.map(problem_of, paths), total=len(paths), desc="verifying", disable=not show_progress)
+        checked = progress_bar(pool.map(problem_of, paths), total=len(paths), desc="verifying", show=show_progress)
         return [problem for problem in checked if problem is not None]
 
 

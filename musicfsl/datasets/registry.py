@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from musicfsl._progress import progress_bar
 from musicfsl.datasets._files import Problem
 from musicfsl.datasets._mirdata import MirdataDataset
 from musicfsl.datasets.base import ClassConditionalDataset
@@ -252,10 +253,8 @@ def _check_known(settings: dict[str, Any], dataset_class: type[Any], name: str) 
 
 def _unreadable(dataset: ClassConditionalDataset, show_progress: bool) -> list[Problem]:
     """Reads every item of a data set that has no files of its own."""
-    from tqdm.auto import tqdm
-
     problems = []
-    for index in tqdm(range(len(dataset)), desc="verifying", disable=not show_progress):
+    for index in progress_bar(range(len(dataset)), desc="verifying", show=show_progress):
         try:
             wave = dataset.read(index)
         except MusicfslError as error:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from musicfsl._progress import progress_bar
 from musicfsl.caching import atomic_directory, cache_root
 from musicfsl.datasets._instruments import INSTRUMENTS, IRMAS_CODES
 from musicfsl.datasets._synthesis import SYNTHESIS_VERSION, NoteRecord, notes_of_player, records_of
@@ -145,8 +146,6 @@ class SyntheticInstruments(ClassConditionalDataset):
 
 def _make_cache(folder: Path, arguments: dict[str, Any], progress: bool) -> None:
     """Makes all notes and writes them, in the order of the classes, to one file."""
-    from tqdm.auto import tqdm
-
     sample_rate, seed, n_notes = arguments["sample_rate"], arguments["seed"], arguments["notes_per_player"]
     players = [(name, player) for name in arguments["classes"] for player in range(arguments["n_players"])]
     records = [r for name, p in players for r in records_of(INSTRUMENTS[name], p, n_notes, sample_rate, seed)]
@@ -154,7 +153,7 @@ def _make_cache(folder: Path, arguments: dict[str, Any], progress: bool) -> None
     with (
         atomic_directory(folder) as temporary,
         open(temporary / _SAMPLES, "wb") as file,
-        tqdm(total=len(records), desc="synthesising notes", unit="note", disable=not progress) as bar,
+        progress_bar(total=len(records), desc="synthesising notes", unit="note", show=progress) as bar,
     ):
         header = {"descr": "<i2", "fortran_order": False, "shape": (total,)}
         np.lib.format.write_array_header_1_0(file, header)
