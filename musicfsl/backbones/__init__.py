@@ -5,9 +5,10 @@ from typing import Any
 from musicfsl.backbones.base import Encoder
 from musicfsl.backbones.conv import ConvEncoder
 from musicfsl.backbones.mfcc import MfccEncoder
+from musicfsl.backbones.whitening import Whitening
 from musicfsl.errors import InputError, did_you_mean
 
-__all__ = ["ENCODERS", "ConvEncoder", "Encoder", "MfccEncoder", "build_encoder"]
+__all__ = ["ENCODERS", "ConvEncoder", "Encoder", "MfccEncoder", "Whitening", "build_encoder"]
 
 #: Name -> class. A new encoder is one file and one line here.
 ENCODERS: dict[str, type[Encoder]] = {encoder.name: encoder for encoder in (ConvEncoder, MfccEncoder)}
