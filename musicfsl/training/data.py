@@ -131,6 +131,7 @@ class EpisodicData(pl.LightningDataModule):
         self._parts: dict[Stage, Subset] = {}
         self._loader: EpisodeLoader | None = None
         self._resumed: dict[str, int] = {}
+        self._standalone: Encoder | None = None
 
     @property
     def train_classes(self) -> list[str]:
@@ -172,6 +173,11 @@ class EpisodicData(pl.LightningDataModule):
         for part in STAGES[1:]:
             if part in self._parts:
                 self._check_evaluation(part)
+
+    def setup_for(self, encoder: Encoder) -> None:
+        """Does what `setup` does where no trainer runs: `part` and `evaluate` then work for this encoder."""
+        self._standalone = encoder
+        self.setup()
 
     def train_dataloader(self) -> EpisodeLoader:
         share = Share(self.episodes_per_epoch, *self._process(), fresh=True)
@@ -238,10 +244,12 @@ class EpisodicData(pl.LightningDataModule):
         return {"name": train.name, "is_synthetic": train.is_synthetic, "n_clips": len(train), **parts}
 
     def _encoder(self) -> Encoder:
-        encoder = getattr(self.trainer.lightning_module, "encoder", None) if self.trainer is not None else None
+        module = None if self.trainer is None else self.trainer.lightning_module
+        encoder = getattr(module, "encoder", self._standalone)
         if not isinstance(encoder, Encoder):
             raise InputError(
-                "EpisodicData takes its front end from the learner; call trainer.fit(learner, datamodule=...)"
+                "EpisodicData takes its front end from the learner; call trainer.fit(learner, datamodule=...), or "
+                "setup_for(encoder) where nothing is trained"
             )
         return encoder
 

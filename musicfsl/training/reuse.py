@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -60,7 +63,7 @@ def fit_best(
         epochs: number of epochs.
         folder: where ``best.ckpt`` goes.
         logger: as for Lightning's Trainer.
-        progress: show progress bars.
+        progress: show progress bars and Lightning's messages.
 
     Returns:
         the Lightning checkpoint of the best epoch.
@@ -68,17 +71,18 @@ def fit_best(
     best = ModelCheckpoint(
         Path(folder), filename="best", monitor="val/accuracy", mode="max", enable_version_counter=False
     )
-    trainer = pl.Trainer(
-        max_epochs=epochs,
-        accelerator="cpu",
-        callbacks=[best],
-        logger=logger,
-        num_sanity_val_steps=0,  # a few clips say nothing: validation needs the embeddings of all
-        log_every_n_steps=1,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-    )
-    trainer.fit(learner, datamodule=data)
+    with nullcontext() if progress else _quiet_lightning():
+        trainer = pl.Trainer(
+            max_epochs=epochs,
+            accelerator="cpu",
+            callbacks=[best],
+            logger=logger,
+            num_sanity_val_steps=0,  # a few clips say nothing: validation needs the embeddings of all
+            log_every_n_steps=1,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+        )
+        trainer.fit(learner, datamodule=data)
     return Path(best.best_model_path)
 
 
@@ -96,7 +100,8 @@ def fit_once(
 
     Args:
         learner: with its first weights; it is trained in place where training is needed, else left as it is.
-        data: its classes and episodes.
+        data: its classes and episodes; it is set up afterwards, so that ``data.part("test")`` and ``data.evaluate``
+            can be used whether or not training was needed.
         epochs: number of epochs; the one with the highest validation accuracy is kept.
         cache_dir: folder for the result; None is the usual place.
         progress: show progress bars while training.
@@ -119,6 +124,7 @@ def fit_once(
             card = read_card(best)
             encoder, head = load_encoder(best), load_head(best)
         save_encoder(encoder, path, head=head, classes=card.classes, data=card.data, metrics=card.metrics)
+    data.setup_for(learner.encoder)
     return Trained(load_encoder(path), load_head(path), path)
 
 
@@ -143,6 +149,18 @@ def trained_file(
         }
     )
     return cache_root(cache_dir) / "trained" / f"{name}.safetensors"
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keeps Lightning's messages about devices and the end of the training to itself; warnings still come."""
+    logger = logging.getLogger("pytorch_lightning")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _weights(module: nn.Module) -> str:

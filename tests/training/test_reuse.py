@@ -5,6 +5,7 @@ import torch
 
 from musicfsl.backbones import ConvEncoder
 from musicfsl.checkpoints import read_card
+from musicfsl.embedding import embed_dataset
 from musicfsl.heads import PrototypicalHead
 from musicfsl.training import EpisodicLearner, fit_best, fit_once, reuse, trained_file
 
@@ -12,9 +13,12 @@ from musicfsl.training import EpisodicLearner, fit_best, fit_once, reuse, traine
 def test_a_second_call_opens_what_the_first_has_trained(make_learner, make_data, tmp_path, monkeypatch) -> None:
     first = fit_once(make_learner(), make_data(), epochs=2, cache_dir=tmp_path, progress=False)
     monkeypatch.setattr(reuse, "fit_best", None)  # training again would fail
-    second = fit_once(make_learner(), make_data(), epochs=2, cache_dir=tmp_path, progress=False)
+    data = make_data()
+    second = fit_once(make_learner(), data, epochs=2, cache_dir=tmp_path, progress=False)
 
     assert second.path == first.path
+    part = data.part("test")  # usable although nothing was trained
+    assert len(data.evaluate("test", embed_dataset(second.encoder, part, 0.2), second.head).accuracies) == 50
     wave = torch.randn(2, 1, 3200, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(second.encoder(wave), first.encoder(wave), rtol=0, atol=0)
     assert read_card(first.path).classes == read_card(first.path).data["train_classes"]
