@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what stands behind ``musicfsl``; None takes ``sys.argv``.
 
     Returns:
-        the exit code: 0, or 2 for a mistake of the user's, which is told in one line.
+        the exit code, which is 0, or 2 for a mistake of the user's that is told in one line.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):

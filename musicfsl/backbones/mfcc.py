@@ -19,7 +19,7 @@ class MfccEncoder(Encoder):
     """Mean over time of the first cepstral coefficients; nothing is learned.
 
     What a trained encoder must beat. For a fair comparison standardise its embeddings
-    (`musicfsl.embedding.standardize`), since the first coefficients are much larger than the last.
+    (`musicfsl.Standardizer`), since the first coefficients are much larger than the last.
 
     Args:
         sample_rate: of the waves in Hz.

@@ -36,7 +36,7 @@ class SyntheticInstruments(ClassConditionalDataset):
     11 labels of IRMAS (`IRMAS_CODES`). A note has a pitch in the instrument's range, dynamics (brightness
     follows loudness) and an articulation. A player, which is a group, brings an instrument's own response,
     habits of attack and vibrato, a tuning, a room, a microphone, a noise floor and a level. The rules of
-    the sound and their sources stand in `_instruments`, `_driven` and `_decaying`; they are textbook
+    the sound and their sources stand in ``_instruments``, ``_driven`` and ``_decaying``; they are textbook
     acoustics, not fits to recordings. As no table can list all modes of a body, every kind of instrument
     also has a random colour, the same for all its players.
 

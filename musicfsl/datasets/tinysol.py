@@ -38,7 +38,7 @@ class TinySOL(MirdataDataset):
     Classes are the instruments' full names. ``groups`` is None: the table names neither players nor
     sessions (its "Instance ID" counts alternative takes of the same note), and notes of one instrument
     sound alike in player, room and microphone, so accuracies are higher than on recordings of many
-    players. A few notes were made from a neighbouring note by shifting its pitch; `resampled` marks them.
+    players. A few notes were made from a neighbouring note by shifting its pitch; ``resampled`` marks them.
 
     Args:
         root: folder with ``audio/`` and ``annotation/``; None looks where ``musicfsl data prepare`` puts it.

@@ -1,4 +1,4 @@
-"""Training on episodes with Lightning. Importing this imports Lightning; `import musicfsl` does not."""
+"""Training on episodes with Lightning. Importing this imports Lightning; ``import musicfsl`` does not."""
 
 from musicfsl.training.data import EpisodicData
 from musicfsl.training.learner import EpisodicLearner

@@ -17,7 +17,7 @@ def run_loggers(root: str | Path, name: str = "") -> list[Logger]:
         name: folder in it; empty for none.
 
     Returns:
-        the loggers: events for TensorBoard in ``root/name/version_0``, ``metrics.csv`` in ``csv`` below it.
+        the loggers, which write events for TensorBoard to ``root/name/version_0`` and ``metrics.csv`` to ``csv`` below.
     """
     tensorboard = TensorBoardLogger(root, name=name, default_hp_metric=False)
     return [tensorboard, CSVLogger(tensorboard.log_dir, name="", version="csv")]
