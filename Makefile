@@ -16,7 +16,7 @@ PACKAGES := $(VENV)/.packages-$(call checksum,cat requirements.txt)
 PROJECT := $(VENV)/.project-$(call checksum,(pwd; cat requirements.txt pyproject.toml))
 
 .DEFAULT_GOAL := help
-.PHONY: help environment test test-all demo lint types bench lock build clean
+.PHONY: help environment test test-all book test-book demo lint types bench lock build clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,7 +40,13 @@ test: environment ## run the tests (PYTEST_ARGS="-k episodes" runs some of them)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-all: environment ## run the slow tests too
-	$(BIN)/python -m pytest -m "not gpu" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not gpu and not book" $(PYTEST_ARGS)
+
+book: environment ## execute all chapters and build the pages into book/_build/html
+	$(BIN)/jupyter-book build -W --keep-going book/
+
+test-book: environment ## check the pages that make book has built, in a browser too
+	MUSICFSL_REQUIRE_BOOK=1 $(BIN)/python -m pytest -m "book and not slow" tests/book $(PYTEST_ARGS)
 
 demo: environment ## train on the embedded data set and print the accuracy with its interval
 	$(BIN)/musicfsl demo

@@ -47,7 +47,8 @@ _KERNEL_ENVIRONMENT = {
 #: tqdm misses a package that only its widgets need.
 _KERNEL_START = (
     "import logging, warnings; logging.getLogger('pytorch_lightning.utilities.rank_zero').setLevel('WARNING'); "
-    "warnings.filterwarnings('ignore', message='IProgress not found')"
+    "warnings.filterwarnings('ignore', message='IProgress not found'); "
+    "warnings.filterwarnings('ignore', message='.isinstance.treespec, LeafSpec.. is deprecated')"
 )
 
 
@@ -179,7 +180,7 @@ def _fingerprints(env: BuildEnvironment) -> dict[str, str | None]:
 
 
 def _in_order_of_contents(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
-    """Reads, and so executes, chapter after chapter; the landing page, which uses what they leave, comes last."""
+    """Reads, and so executes, chapter after chapter, except those whose results others use: they come first."""
     contents = app.config.external_site_map
 
     def below(name: str) -> Iterator[str]:
@@ -188,7 +189,8 @@ def _in_order_of_contents(app: Sphinx, env: BuildEnvironment, docnames: list[str
             yield from below(child)
 
     root = contents.root.docname
-    place = {name: number for number, name in enumerate([*below(root), root.removesuffix(".md")])}
+    order = [*app.config.book_executed_first, *below(root), root.removesuffix(".md")]
+    place = {name: number for number, name in reversed(list(enumerate(order)))}  # what stands twice counts once, first
     docnames.sort(key=lambda name: place.get(name, len(place)))
 
 
@@ -196,6 +198,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connects all of it."""
     sys.path.insert(0, str(ROOT))  # for autodoc
     app.add_config_value("book_extensions", "", "env")
+    app.add_config_value("book_executed_first", [], "")
     app.connect("config-inited", _note_extensions)
     app.connect("builder-inited", _prepare_kernels)
     app.connect("env-get-outdated", _outdated)
