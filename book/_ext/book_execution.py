@@ -20,6 +20,7 @@ from typing import Any
 
 from book_dependencies import Package
 from book_repository import ROOT
+from docutils import nodes
 from ipykernel.kernelspec import get_kernel_dict
 from IPython.core.inputtransformer2 import TransformerManager
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
@@ -27,8 +28,11 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
+from sphinx.util import logging
 
 __all__ = ["DATASET_VARIABLE", "code_cells", "dataset_in_use", "fingerprint_of", "setup"]
+
+logger = logging.getLogger(__name__)
 
 DATASET_VARIABLE = "MUSICFSL_DATASET"
 DEFAULT_DATASET = "synthetic"
@@ -169,6 +173,20 @@ def _write_fingerprint(app: Sphinx, docname: str, content: list[str]) -> None:
             raise ExtensionError(f"{docname} has code cells, but no kernelspec in its header")
 
 
+def _warn_of_remarks(app: Sphinx, doctree: nodes.document) -> None:
+    """Tells what cells wrote to the error stream; the page does not show it (``stderr_output: remove``)."""
+    docname = app.env.docname
+    executed = Path(app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb"
+    if _fingerprints(app.env).get(docname) is None or not executed.exists():
+        return
+    cells = [cell for cell in json.loads(executed.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    for number, cell in enumerate(cells, start=1):
+        for output in cell["outputs"]:
+            if output.get("name") == "stderr":
+                text = "".join(output["text"]).strip()
+                logger.warning("code cell %d wrote to the error stream: %s", number, text[:500], location=docname)
+
+
 def _forget(app: Sphinx, env: BuildEnvironment, docname: str) -> None:
     _fingerprints(env).pop(docname, None)
 
@@ -205,4 +223,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-before-read-docs", _in_order_of_contents)
     app.connect("env-purge-doc", _forget)
     app.connect("source-read", _write_fingerprint)
+    app.connect("doctree-read", _warn_of_remarks)
     return {"parallel_read_safe": False, "parallel_write_safe": True}  # chapters use what earlier ones left

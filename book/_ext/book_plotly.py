@@ -55,7 +55,7 @@ class PlotlyRenderer:
         image = renderer.renderer.get_cell_level_config("render_image_options", data.cell_metadata, line=data.line)
         alt = " ".join(str(image.get("alt", "")).split())
         if not alt:
-            place = (renderer.renderer.document["source"], data.line)
+            place = (renderer.renderer.sphinx_env.docname, data.line)
             logger.warning("a plotly figure has no alternative text (mystnb: image: alt:)", location=place)
         kept = {key: figure[key] for key in ("data", "layout", "config", "frames") if figure.get(key)}
         return [

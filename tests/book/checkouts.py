@@ -39,7 +39,7 @@ execute:
   execute_notebooks: cache
   raise_on_error: true
   run_in_temp: true
-  stderr_output: remove-warn
+  stderr_output: remove
 parse:
   myst_enable_extensions: [colon_fence, dollarmath]
 launch_buttons:

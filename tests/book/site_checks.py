@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import jupytext
+import nbformat
 from bs4 import BeautifulSoup, Tag
 
 # 1.5 MB without scripts and style sheets, which pages share.
@@ -120,6 +122,17 @@ def unwanted_leftovers(site: Site) -> list[str]:
         for path in site.pages
         if (found := re.search("|".join(patterns), path.read_text(encoding="utf-8"), flags=re.IGNORECASE))
     ]
+
+
+def executed_notebook(source: Path, cache: Path) -> Path:
+    """The latest run of a page in jupyter-cache (the notebooks that MyST-NB writes lack outputs from the cache)."""
+    wanted = [cell.source for cell in jupytext.read(source).cells if cell.cell_type == "code"]
+    runs = sorted(cache.glob("executed/*/base.ipynb"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for run in runs:
+        cells = nbformat.read(run, as_version=4).cells
+        if [cell.source for cell in cells if cell.cell_type == "code"] == wanted:
+            return run
+    raise AssertionError(f"{source.name} has not been executed as it is now; run make book")
 
 
 def unexecuted_cells(source: Path, executed: Path) -> list[str]:

@@ -136,7 +136,8 @@ def test_remarks_of_libraries_stay_out_of_the_page_and_warnings_fail_a_strict_bu
     checkout.write_pages({"intro": f"# A\n\n```{{code-cell}} ipython3\n{warning}\n```\n"})
     built = checkout.build("-W", "--keep-going")
     assert not built.succeeded
-    assert "stderr was found" in built.log
+    assert "code cell 1 wrote to the error stream: " in built.log
+    assert "UserWarning: mind this" in built.log
     assert "UserWarning" not in built.page("intro")
 
 
