@@ -39,7 +39,6 @@ execute:
   execute_notebooks: cache
   raise_on_error: true
   run_in_temp: true
-  stderr_output: remove
 parse:
   myst_enable_extensions: [colon_fence, dollarmath]
 launch_buttons:
