@@ -11,6 +11,7 @@
   const NEAR = '600px'; // figures this far outside the window are drawn already
   const NARROW = 480; // pixels below which legends go under the figure
   const BELOW_AXIS = 64; // pixels for an axis's numbers and title
+  const NUMBER = 24; // pixels of width that a number on a cell of a heatmap takes
   const SMALLEST = 0.6; // of its own size, for a figure that keeps its proportions
 
   const figures = []; // those drawn so far
@@ -111,6 +112,21 @@
       await Plotly.relayout(box, { height, 'margin.b': all + BELOW_AXIS, ...Object.fromEntries(places) });
     }
     element.style.minHeight = `${fitting.height}px`;
+    await fitNumbers(figure);
+  }
+
+  // Numbers on cells that are too small for them overlap: then they are left to hovering.
+  async function fitNumbers({ box, numbers }) {
+    for (const [trace, { texttemplate, columns }] of numbers) {
+      const roomy = box._fullLayout.xaxis._length >= columns * NUMBER;
+      await Plotly.restyle(box, { texttemplate: roomy ? texttemplate : '' }, [trace]);
+    }
+  }
+
+  // Heatmaps with numbers on their cells: [[trace, {texttemplate, columns}], ...].
+  function numbersOnCells(data) {
+    const traces = data.map(({ type, texttemplate, x }, trace) => [trace, { type, texttemplate, columns: (x || []).length }]);
+    return traces.filter(([, { type, texttemplate }]) => type === 'heatmap' && texttemplate);
   }
 
   function draw(element) {
@@ -126,6 +142,7 @@
       layout,
       greyTexts: greyTexts(layout),
       legends: legendsBeside(layout, data),
+      numbers: numbersOnCells(data),
       height: layout.height || parseFloat(element.style.minHeight),
     };
     const { plotlyServerURL, ...wanted } = config;

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_accuracy_over_shots", "plot_accuracy_over_ways", "plot_comparison", "plot_confusion"]
 
-# Opaque from the palest step on, so that the cells read the same on a light and on a dark page.
-_BLUES = [[0.0, "#F3F7FB"], [0.25, "#BFD9EA"], [0.5, "#76B0D3"], [0.75, "#2F86BC"], [1.0, "#00507D"]]
+# Opaque from the palest step on, so that the cells read the same on a light and on a dark page. The step behind 0.65
+# leaves out the blues on which neither dark nor white numbers can be read.
+_BLUES = [[0.0, "#F3F7FB"], [0.25, "#CFE3F0"], [0.5, "#A3CBE5"], [0.65, "#82B8DB"], [0.7, "#2F7FB5"], [1.0, "#00507D"]]
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 _MAX_CLASSES_WITH_TEXT = 16
 _CHANCE_LINE = {"dash": "dash", "color": TEXT_COLOR, "width": 1.5}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import jupytext
 import pytest
 import site_checks
 import yaml
@@ -16,6 +17,9 @@ from site_checks import Site
 pytestmark = pytest.mark.book
 
 BOOK = Path(__file__).parents[2] / "book"
+
+# Characters of code that the text column of a page shows in a window of 1,300 pixels.
+COLUMNS = 88
 
 
 def _names(entry: dict) -> Iterator[str]:
@@ -52,6 +56,15 @@ def test_a_page_is_built_from_its_source_and_all_its_cells_have_run(name: str, b
     if "{code-cell}" in source.read_text(encoding="utf-8"):
         executed = site_checks.executed_notebook(source, built_book / ".jupyter_cache")
         assert site_checks.unexecuted_cells(source, executed) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_code_fits_the_column_of_a_page(name: str) -> None:
+    cells = jupytext.read(BOOK / f"{name}.md", fmt="md:myst").cells
+    wide = [
+        line for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines() if len(line) > COLUMNS
+    ]
+    assert wide == [], f"format the cells to {COLUMNS} columns, or readers have to scroll sideways"
 
 
 @pytest.mark.parametrize("name", CHAPTERS)

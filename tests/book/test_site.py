@@ -83,7 +83,8 @@ buffer = io.BytesIO()
 soundfile.write(buffer, np.sin(np.arange(8000) * 0.3) * 0.3, 16000, format="OGG", subtype="VORBIS")
 data = base64.b64encode(buffer.getvalue()).decode()
 display(HTML(f'<audio controls preload="none" aria-label="A tone" src="data:audio/ogg;base64,{data}"></audio>'))
-display(go.Figure(go.Heatmap(z=np.eye(3))))
+names = [f"c{i}" for i in range(16)]
+display(go.Figure(go.Heatmap(z=np.eye(16), x=names, y=names, texttemplate="%{z:.2f}")))
 ```
 
 ```{code-cell} ipython3
@@ -240,3 +241,15 @@ def test_figures_fit_the_window_and_keep_their_proportions(built: Build, browser
         page.wait(f"{legend} > {axis}")
         page.resize(1600)
         page.wait(f"{size}[0] > 600 && {legend} < {axis}")
+
+
+@pytest.mark.slow
+def test_numbers_on_cells_go_where_they_would_overlap(built: Build, browser: Browser) -> None:
+    numbers = "document.querySelectorAll('.heatmap-label').length"
+    with browser.page(address_of_file(built.html / "part/figures.html"), width=1600) as page:
+        page.scroll_through()
+        page.wait(f"{numbers} === 16 * 16")
+        page.resize(390)
+        page.wait(f"{numbers} === 0")
+        page.resize(1600)
+        page.wait(f"{numbers} === 16 * 16")

@@ -4,6 +4,7 @@ from itertools import chain
 
 import pytest
 
+from musicfsl.embedding import embed_dataset
 from musicfsl.errors import EpisodeError, InputError
 from musicfsl.training import EpisodicData
 from musicfsl.training.loading import Share
@@ -125,3 +126,16 @@ class TestShare:
             share.set_epoch(epoch)
             numbers += list(share)
         assert numbers == list(range(15))
+
+
+def test_parts_and_evaluation_without_a_trainer(set_up, make_data, make_learner) -> None:
+    data = make_data()
+    with pytest.raises(InputError, match=r"setup_for\(encoder\) where nothing is trained"):
+        data.setup()
+    learner = make_learner()
+    data.setup_for(learner.encoder)
+    by_trainer = set_up()
+    assert data.describe() == by_trainer.describe()
+    z = embed_dataset(learner.encoder, data.part("test"))
+    mine, theirs = (part.evaluate("test", z, learner.head) for part in (data, by_trainer))
+    assert mine.accuracies.tolist() == theirs.accuracies.tolist()
