@@ -124,24 +124,9 @@ def save_encoder(
     Raises:
         CheckpointError: the file cannot be written.
     """
-    from safetensors.torch import save
-
-    path = Path(path)
     card = EncoderCard.of(encoder, head, classes=classes, data=data, metrics=metrics)
-    weights = {f"encoder.{name}": value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
-    if head is not None:
-        weights |= {f"head.{name}": value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(save(weights, metadata={_KEY: card.to_json()}))
-        os.replace(temporary, path)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be written ({error.strerror or error}); choose another place") from None
-    finally:
-        with contextlib.suppress(OSError):  # the error that matters is on its way already
-            temporary.unlink()
-    return path
+    weights = weights_of(encoder, "encoder.") | ({} if head is None else weights_of(head, "head."))
+    return write_safetensors(path, weights, {_KEY: card.to_json()})
 
 
 def load_encoder(path: str | os.PathLike[str]) -> Encoder:
@@ -166,7 +151,7 @@ def load_encoder(path: str | os.PathLike[str]) -> Encoder:
         encoder = build_encoder(card.encoder, card.settings)
     except (TypeError, InputError) as error:
         raise CheckpointError(f"{path} holds settings that do not build '{card.encoder}': {error}") from None
-    _fill(encoder, weights, "encoder.", Path(path))
+    fill(encoder, weights, "encoder.", Path(path))
     return encoder.eval()
 
 
@@ -183,7 +168,7 @@ def load_head(path: str | os.PathLike[str]) -> Head:
         head = build_head(card.head["name"], card.head["settings"])
     except (KeyError, TypeError, InputError) as error:
         raise CheckpointError(f"{path} holds a head that this musicfsl cannot build: {error}") from None
-    _fill(head, weights, "head.", Path(path))
+    fill(head, weights, "head.", Path(path))
     return head.eval()
 
 
@@ -196,6 +181,66 @@ def read_card(path: str | os.PathLike[str]) -> EncoderCard:
     return _read(Path(path))[0]
 
 
+def weights_of(module: torch.nn.Module, prefix: str = "") -> dict[str, Tensor]:
+    """A module's weights as they are saved, their names preceded by a prefix."""
+    return {f"{prefix}{name}": value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+
+
+def write_safetensors(path: str | os.PathLike[str], weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
+    """Writes a file of weights that appears only when complete.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(save(dict(weights), metadata=dict(metadata)))
+        os.replace(temporary, path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written ({error.strerror or error}); choose another place") from None
+    finally:
+        with contextlib.suppress(OSError):  # the error that matters is on its way already
+            temporary.unlink()
+    return path
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and weights of a file.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or no safetensors file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise CheckpointError(f"the checkpoint {path} does not exist; check the path")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or no safetensors file ({error}); copy or train it again") from None
+
+
+def fill(module: torch.nn.Module, weights: Mapping[str, Tensor], prefix: str, path: Path) -> None:
+    """Loads the weights whose names begin with ``prefix``.
+
+    Raises:
+        CheckpointError: they do not fit.
+    """
+    own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    try:
+        module.load_state_dict(own)
+    except RuntimeError:
+        raise CheckpointError(
+            f"the weights in {path} do not fit the {type(module).__name__} that its card describes; "
+            "copy or train it again"
+        ) from None
+
+
 def _read(path: Path) -> tuple[EncoderCard, dict[str, Tensor]]:
     if not path.is_file():
         raise CheckpointError(f"the checkpoint {path} does not exist; check the path")
@@ -203,14 +248,7 @@ def _read(path: Path) -> tuple[EncoderCard, dict[str, Tensor]]:
 
 
 def _read_safetensors(path: Path) -> tuple[EncoderCard, dict[str, Tensor]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or no safetensors file ({error}); copy or train it again") from None
+    metadata, weights = read_safetensors(path)
     if _KEY not in metadata:
         raise CheckpointError(f"{path} was not written by musicfsl.save_encoder; load its weights by hand")
     return EncoderCard.from_json(metadata[_KEY], path), weights
@@ -227,14 +265,3 @@ def _read_lightning(path: Path) -> tuple[EncoderCard, dict[str, Tensor]]:
             f"{path} is no checkpoint of musicfsl's EpisodicLearner; give one that 'musicfsl fit' wrote"
         )
     return EncoderCard.from_json(checkpoint[_KEY], path), checkpoint["state_dict"]
-
-
-def _fill(module: torch.nn.Module, weights: Mapping[str, Tensor], prefix: str, path: Path) -> None:
-    own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-    try:
-        module.load_state_dict(own)
-    except RuntimeError:
-        raise CheckpointError(
-            f"the weights in {path} do not fit the {type(module).__name__} that its card describes; "
-            "copy or train it again"
-        ) from None

@@ -32,6 +32,7 @@ musicfsl COMMAND ...
   test        run the test episodes of a checkpoint
   evaluate    few-shot accuracy of a checkpoint on any data, with its interval
   embed       write the embeddings of all clips to a file
+  zeroshot    recognise classes that have no recordings: fit, evaluate, predict
   data        list, prepare or verify data sets
   demo        train on the embedded set and compare with the baseline
 
@@ -166,6 +167,15 @@ def _embed(arguments: list[str]) -> int:
     return 0
 
 
+def _zeroshot(arguments: list[str]) -> int:
+    _quieten_lightning()
+    from musicfsl.training.zeroshot_command import run_zeroshot_command
+
+    printed = run_zeroshot_command(arguments, _Parser)
+    _print(printed.result, printed.text, printed.as_json)
+    return 0
+
+
 def _data(arguments: list[str]) -> int:
     parser = _Parser("data", "List, prepare or verify data sets.", "musicfsl data prepare tinysol")
     actions = parser.add_subparsers(dest="action", required=True, metavar="list|prepare|verify", parser_class=_Parser)
@@ -293,6 +303,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "test": _train("test"),
     "evaluate": _evaluate,
     "embed": _embed,
+    "zeroshot": _zeroshot,
     "data": _data,
     "demo": _demo,
 }

@@ -5,11 +5,11 @@ tensors) and returns a `plotly.graph_objects.Figure`. plotly, kaleido and umap-l
 extra ``musicfsl[plots]`` and are imported when a function needs them.
 """
 
+from musicfsl.plots.comparison import plot_comparison
 from musicfsl.plots.embeddings import plot_episode, project
 from musicfsl.plots.results import (
     plot_accuracy_over_shots,
     plot_accuracy_over_ways,
-    plot_comparison,
     plot_confusion,
 )
 from musicfsl.plots.save import save_figure
@@ -17,6 +17,7 @@ from musicfsl.plots.sound import AudioPlayer, SpectrogramWithSound
 from musicfsl.plots.spectrogram import plot_spectrogram
 from musicfsl.plots.style import MATPLOTLIB_STYLE, PALETTE, TEMPLATE, apply_style, class_colors, family_colors
 from musicfsl.plots.training import plot_training
+from musicfsl.plots.zeroshot import plot_joint_space, plot_seen_unseen
 
 __all__ = [
     "MATPLOTLIB_STYLE",
@@ -32,6 +33,8 @@ __all__ = [
     "plot_comparison",
     "plot_confusion",
     "plot_episode",
+    "plot_joint_space",
+    "plot_seen_unseen",
     "plot_spectrogram",
     "plot_training",
     "project",

@@ -139,12 +139,17 @@ def plot_episode(
         [n for c, n in enumerate(names) if (targets["support"] == c).any() or (targets["query"] == c).any()],
         palette,
     )
+    return apply_style(name_axes(figure, method), title).update_layout(height=520)
+
+
+def name_axes(figure: Figure, method: ProjectionMethod) -> Figure:
+    """Names a plane's axes after the projection, and makes equal distances look equal; returns the same figure."""
     for axis, number in (("xaxis", 1), ("yaxis", 2)):
         figure.update_layout({axis: {"title": {"text": f"{_AXIS_NAMES[method]} {number}"}, "nticks": 7}})
         if method != "pca":  # their units mean nothing
             figure.update_layout({axis: {"showticklabels": False, "ticks": ""}})
     figure.update_yaxes(scaleanchor="x", scaleratio=1)  # equal distances look equal
-    return apply_style(figure, title).update_layout(height=520)
+    return figure
 
 
 def _pca(z: NDArray[np.float64]) -> NDArray[np.float64]:

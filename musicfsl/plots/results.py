@@ -1,4 +1,4 @@
-"""Results of an evaluation: confusion matrix, accuracy over shots and ways, methods or classes side by side."""
+"""Results of an evaluation: confusion matrix, accuracy over shots and ways."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from torch import Tensor
 
 from musicfsl.errors import InputError
 from musicfsl.plots.arrays import as_finite
-from musicfsl.plots.style import PALETTE, TEXT_COLOR, apply_style, class_colors, colorbar, new_figure
+from musicfsl.plots.style import CHANCE_LINE, PALETTE, TEXT_COLOR, apply_style, class_colors, colorbar, new_figure
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-__all__ = ["plot_accuracy_over_shots", "plot_accuracy_over_ways", "plot_comparison", "plot_confusion"]
+__all__ = ["plot_accuracy_over_shots", "plot_accuracy_over_ways", "plot_confusion"]
 
 # Opaque from the palest step on, so that the cells read the same on a light and on a dark page. The step behind 0.65
 # leaves out the blues on which neither dark nor white numbers can be read.
 _BLUES = [[0.0, "#F3F7FB"], [0.25, "#CFE3F0"], [0.5, "#A3CBE5"], [0.65, "#82B8DB"], [0.7, "#2F7FB5"], [1.0, "#00507D"]]
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 _MAX_CLASSES_WITH_TEXT = 16
-_CHANCE_LINE = {"dash": "dash", "color": TEXT_COLOR, "width": 1.5}
 
 
 def plot_confusion(
@@ -122,7 +121,7 @@ def plot_accuracy_over_shots(
             raise InputError(f"chance is {chance}; expected an accuracy in [0, 1]")
         figure.add_hline(
             y=chance,
-            line=_CHANCE_LINE,
+            line=CHANCE_LINE,
             annotation={"text": f"chance {chance:.2g}", "xanchor": "right", "font": {"color": TEXT_COLOR}},
         )
     figure.update_xaxes(type="log", title_text="support items a class (shots)")
@@ -162,73 +161,11 @@ def plot_accuracy_over_ways(
         y=1 / x,
         mode="lines",
         name="chance",
-        line=_CHANCE_LINE,
+        line=CHANCE_LINE,
         hovertemplate="chance at %{x} ways: %{y:.3f}<extra></extra>",
     )
     figure.update_xaxes(title_text="classes in an episode (ways)")
     return apply_style(figure, title).update_layout(showlegend=True)
-
-
-def plot_comparison(
-    names: Sequence[str],
-    means: ArrayLike | Tensor,
-    ci95: ArrayLike | Tensor | None = None,
-    chance: float | None = None,
-    colors: Sequence[str] | None = None,
-    title: str | None = None,
-) -> Figure:
-    """Draws accuracies side by side, one bar a method, a class or a setting, the first on top.
-
-    Args:
-        names: B names.
-        means: ``(B,)`` accuracies in [0, 1].
-        ci95: ``(B,)`` half widths of their 95 % intervals; None draws none.
-        chance: accuracy of guessing, drawn as a dashed line.
-        colors: B colours; None gives all the first of the palette.
-        title: text above the figure.
-
-    Raises:
-        InputError: shapes do not agree, or a number is NaN or out of its range.
-        MissingExtraError: plotly is not installed.
-
-    Example:
-        >>> figure = plot_comparison(["MFCC", "network"], [0.54, 0.78], [0.01, 0.01], chance=0.2)
-        >>> figure.data[0].x.tolist()
-        [0.54, 0.78]
-    """
-    if isinstance(names, str):
-        raise InputError(f"names is the string '{names}'; expected a list of names")
-    x = as_finite("means", means, len(names))
-    half = np.zeros(len(x)) if ci95 is None else as_finite("ci95", ci95, len(names))
-    if (x < 0).any() or (x > 1).any():
-        raise InputError(f"means reach from {x.min():g} to {x.max():g}; expected accuracies in [0, 1], not per cent")
-    if colors is not None and len(colors) != len(x):
-        raise InputError(f"colors holds {len(colors)} colours for {len(x)} bars; give one a bar")
-    figure = new_figure()
-    figure.add_bar(
-        x=x,
-        y=[str(name) for name in names],
-        orientation="h",
-        marker={"color": PALETTE[0] if colors is None else list(colors)},
-        error_x=None if ci95 is None else {"type": "data", "array": half, "color": TEXT_COLOR, "thickness": 1.5},
-        customdata=half,
-        text=[f"{value:.3f}" for value in x]
-        if ci95 is None
-        else [f"{v:.3f} ± {h:.3f}" for v, h in zip(x, half, strict=True)],
-        textposition="inside",
-        insidetextanchor="start",
-        textfont={"color": "white"},
-        hovertemplate="<b>%{y}</b>: %{x:.4f}" + ("" if ci95 is None else " ± %{customdata:.4f}") + "<extra></extra>",
-    )
-    if chance is not None:
-        figure.add_vline(
-            x=chance,
-            line=_CHANCE_LINE,
-            annotation={"text": f"chance {chance:.2g}", "yanchor": "bottom", "font": {"color": TEXT_COLOR}},
-        )
-    figure.update_xaxes(title_text="accuracy", range=[0, 1.02], tickformat=".1f", dtick=0.2)
-    figure.update_yaxes(type="category", autorange="reversed", showline=False, ticks="")
-    return apply_style(figure, title).update_layout(height=130 + 30 * len(x), bargap=0.25)
 
 
 def _accuracy_curves(

@@ -42,6 +42,9 @@ TEXT_COLOR = "#767676"
 GRID_COLOR = "rgba(128, 128, 128, 0.22)"
 LINE_COLOR = "rgba(128, 128, 128, 0.55)"
 
+#: Look of every line of guessing.
+CHANCE_LINE: dict[str, Any] = {"dash": "dash", "color": TEXT_COLOR, "width": 1.5}
+
 _FONT = "Inter, 'Helvetica Neue', Helvetica, Arial, sans-serif"
 _AXIS = {
     "gridcolor": GRID_COLOR,

@@ -1,8 +1,31 @@
-"""Training on episodes with Lightning. Importing this imports Lightning; ``import musicfsl`` does not."""
+"""Lightning: training on episodes, and for zero-shot. ``import musicfsl`` does not import it, importing this does."""
 
 from musicfsl.training.data import EpisodicData
 from musicfsl.training.learner import EpisodicLearner
 from musicfsl.training.loading import EpisodeLoader
 from musicfsl.training.reuse import Trained, fit_best, fit_once, trained_file
+from musicfsl.training.zeroshot import Validation, ZeroShotLearner
+from musicfsl.training.zeroshot_data import ZeroShotData
+from musicfsl.training.zeroshot_fit import FittedZeroShot, fit_zeroshot, pretrain_encoder
+from musicfsl.training.zeroshot_reuse import pretrain_once, pretrained_file
+from musicfsl.training.zeroshot_use import evaluate_on_other_data, rank_classes
 
-__all__ = ["EpisodeLoader", "EpisodicData", "EpisodicLearner", "Trained", "fit_best", "fit_once", "trained_file"]
+__all__ = [
+    "EpisodeLoader",
+    "EpisodicData",
+    "EpisodicLearner",
+    "FittedZeroShot",
+    "Trained",
+    "Validation",
+    "ZeroShotData",
+    "ZeroShotLearner",
+    "evaluate_on_other_data",
+    "fit_best",
+    "fit_once",
+    "fit_zeroshot",
+    "pretrain_encoder",
+    "pretrain_once",
+    "pretrained_file",
+    "rank_classes",
+    "trained_file",
+]

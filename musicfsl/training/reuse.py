@@ -71,7 +71,7 @@ def fit_best(
     best = ModelCheckpoint(
         Path(folder), filename="best", monitor="val/accuracy", mode="max", enable_version_counter=False
     )
-    with nullcontext() if progress else _quiet_lightning():
+    with nullcontext() if progress else quiet_lightning():
         trainer = pl.Trainer(
             max_epochs=epochs,
             accelerator="cpu",
@@ -142,17 +142,17 @@ def trained_file(
         {
             "data": dataset.fingerprint(),
             "episodes": data.settings(),
-            "encoder": [learner.encoder.name, learner.encoder.settings(), _weights(learner.encoder)],
-            "head": [learner.head.name, learner.head.settings(), _weights(learner.head)],
+            "encoder": [learner.encoder.name, learner.encoder.settings(), weights_hash(learner.encoder)],
+            "head": [learner.head.name, learner.head.settings(), weights_hash(learner.head)],
             "optimizer": [learner.learning_rate, learner.weight_decay, epochs],
-            "code": [torch.__version__, _code()],
+            "code": [torch.__version__, code_hash()],
         }
     )
     return cache_root(cache_dir) / "trained" / f"{name}.safetensors"
 
 
 @contextmanager
-def _quiet_lightning() -> Iterator[None]:
+def quiet_lightning() -> Iterator[None]:
     """Keeps Lightning's messages about devices and the end of the training to itself; warnings still come."""
     logger = logging.getLogger("pytorch_lightning")
     before = logger.level
@@ -163,7 +163,7 @@ def _quiet_lightning() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _weights(module: nn.Module) -> str:
+def weights_hash(module: nn.Module) -> str:
     """A hash of all weights."""
     digest = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):
@@ -173,7 +173,7 @@ def _weights(module: nn.Module) -> str:
 
 
 @cache
-def _code() -> str:
+def code_hash() -> str:
     """A hash of this package's code, as far as it can decide the result."""
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()

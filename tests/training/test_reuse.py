@@ -67,5 +67,5 @@ def test_whatever_decides_the_result_decides_the_file(
     assert file(data=make_data(num_workers=1, cache_dir=str(tmp_path / "elsewhere"))) == file()
 
     before = file()
-    monkeypatch.setattr(reuse, "_code", lambda: "changed")
+    monkeypatch.setattr(reuse, "code_hash", lambda: "changed")
     assert file() != before
