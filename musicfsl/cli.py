@@ -275,6 +275,8 @@ def _quieten_lightning() -> None:
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     # It advises more workers by the number of processors; reading stored features takes a few milliseconds a step.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # It calls a function that torch has renamed.
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     # It advertises a service in a log message.
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
         lambda record: "Tip:" not in record.getMessage()

@@ -71,6 +71,7 @@ def plot_comparison(
         textposition=["inside" if fit else "none" for fit in fits],
         insidetextanchor="start",
         textfont={"color": "white"},
+        showlegend=False,
         hovertemplate="<b>%{y}</b>: %{x:.4f}%{customdata}<extra></extra>",
     )
     if not fits.all():

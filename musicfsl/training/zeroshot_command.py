@@ -23,7 +23,13 @@ from musicfsl.zeroshot.open import SIDE_KINDS
 from musicfsl.zeroshot.projection import ZeroShotModel
 from musicfsl.zeroshot.reports import ClassesReport, ZeroShotReport
 from musicfsl.zeroshot.splits import SPLITS, ClassSplit
-from musicfsl.zeroshot_checkpoints import load_zeroshot, open_side_of, read_zeroshot_card, save_zeroshot
+from musicfsl.zeroshot_checkpoints import (
+    ZeroShotCard,
+    load_zeroshot,
+    open_side_of,
+    read_zeroshot_card,
+    save_zeroshot,
+)
 
 __all__ = ["Printed", "run_zeroshot_command"]
 
@@ -174,12 +180,12 @@ def _evaluate(arguments: list[str], make_parser: ParserMaker) -> Printed:
     card, model = read_zeroshot_card(options.checkpoint), load_zeroshot(options.checkpoint)
     side = open_side_of(options.checkpoint, options.side)
     encoder = load_encoder(options.checkpoint)
-    settings = {**card.data["settings"]}
-    split = ClassSplit.from_dict(settings.pop("split"))
+    settings = _cut_of(card)
     dataset = open_dataset(options.data, sample_rate=encoder.sample_rate, duration=None)
     features = FeatureStore.build(dataset, encoder.front_end, trim_db=settings["trim_db"])
     report: ZeroShotReport | ClassesReport
-    if features.fingerprint() == card.data["fingerprint"]:
+    if features.fingerprint() == card.data.get("fingerprint"):
+        split = ClassSplit.from_dict(settings.pop("split"))
         data = ZeroShotData(dataset, side, split, **settings)
         data.setup_for(encoder)
         report = data.evaluate(model, card.calibration, options.bootstrap)
@@ -193,6 +199,11 @@ def _evaluate(arguments: list[str], make_parser: ParserMaker) -> Printed:
             model, features, side, card.seen, card.calibration, settings["duration"], options.bootstrap
         )
     return Printed({**report.to_dict(), "data": features.name}, f"{features.name}\n{report}", options.json)
+
+
+def _cut_of(card: ZeroShotCard) -> dict[str, Any]:
+    """How the clips of the training were cut; as usual, where a model was saved without saying so."""
+    return {"duration": 1.0, "trim_db": 60.0, **card.data.get("settings", {})}
 
 
 def _predict(arguments: list[str], make_parser: ParserMaker) -> Printed:
@@ -222,7 +233,7 @@ def _predict(arguments: list[str], make_parser: ParserMaker) -> Printed:
         names = [*card.seen, *card.unseen]
     elif names == ["all"]:
         names = side.known_names()
-    ranked = rank_classes(model, options.files, names, side, card.data["settings"]["duration"])
+    ranked = rank_classes(model, options.files, names, side, _cut_of(card)["duration"])
     result = [
         {"file": file, "classes": [{"class": name, "similarity": similarity} for name, similarity in classes]}
         for file, classes in ranked.items()

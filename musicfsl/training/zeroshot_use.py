@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from musicfsl.audio import check_recording
 from musicfsl.backbones.base import Encoder
 from musicfsl.datasets._files import FileDataset
 from musicfsl.datasets.base import ClassConditionalDataset
 from musicfsl.embedding import embed_dataset
-from musicfsl.errors import AudioError, DatasetError, InputError
+from musicfsl.errors import InputError
 from musicfsl.features import FeatureStore
 from musicfsl.training.zeroshot_parts import same_instrument
 from musicfsl.zeroshot.evaluation import evaluate_classes, evaluate_zeroshot
@@ -106,12 +107,12 @@ def rank_classes(
     paths = [str(file) for file in files]
     if len(set(paths)) != len(paths):
         raise InputError(f"{next(p for p in paths if paths.count(p) > 1)} is given twice; name every recording once")
+    for path in paths:
+        check_recording(path)
     encoder = _encoder_of(model)
-    try:
-        waves = FileDataset("recordings", Path(), paths, ["unknown"] * len(paths), sample_rate=encoder.sample_rate,
-                            duration=None)  # fmt: skip
-    except DatasetError as error:
-        raise AudioError(str(error)) from None
+    waves = FileDataset(
+        "recordings", Path(), paths, ["unknown"] * len(paths), sample_rate=encoder.sample_rate, duration=None
+    )
     with tempfile.TemporaryDirectory() as folder:  # features of single files are not worth keeping
         features = FeatureStore.build(
             waves, encoder.front_end, trim_db=_TRIM_DB, cache_dir=folder, n_workers=1, progress=False

@@ -20,15 +20,15 @@ class Choice:
         gap: float64 ``(N,)``, best score of a seen class less the best score of an unseen one. With the scores of
             unseen classes raised by ``g``, an unseen class is chosen where ``g > gap``.
         seen_right: bool ``(N,)``, the best seen class is the clip's class.
-        unseen_right: bool ``(N,)``, the best unseen class is the clip's class.
+        unseen_right: bool ``(N,)``, the best unseen class is the clip's class; or float, the probability of that.
     """
 
     gap: NDArray[np.float64]
     seen_right: NDArray[np.bool_]
-    unseen_right: NDArray[np.bool_]
+    unseen_right: NDArray[np.bool_] | NDArray[np.float64]
 
-    def right(self, calibration: float = 0.0) -> NDArray[np.bool_]:
-        """Whether each clip is recognised among all classes, ``(N,)``."""
+    def right(self, calibration: float = 0.0) -> NDArray[np.bool_] | NDArray[np.float64]:
+        """Whether (or how probably) each clip is recognised among all classes, ``(N,)``."""
         return np.where(calibration > self.gap, self.unseen_right, self.seen_right)
 
 

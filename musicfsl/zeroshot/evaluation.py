@@ -6,6 +6,7 @@ It takes scores, and knows no networks: whoever computes them takes the class ve
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,9 @@ __all__ = ["evaluate_classes", "evaluate_splits", "evaluate_zeroshot"]
 
 # Weights of this many clips in all are held at a time while bootstrapping (about 16 MB).
 _CELLS_PER_BLOCK = 2_000_000
+
+# Measures of clips of unseen classes among all classes.
+_NEEDS_TRANSFER = {"generalised_unseen", "harmonic", "calibrated_unseen", "calibrated_harmonic", "area"}
 
 
 def evaluate_zeroshot(
@@ -86,6 +90,8 @@ def evaluate_zeroshot(
     weights = balanced_weights(targets, is_unseen)
     clip_is_unseen = is_unseen[targets]
     values = {name: float(v[0]) for name, v in _values(choice, weights[None], clip_is_unseen, calibration).items()}
+    guessed = replace(choice, unseen_right=clip_is_unseen / is_unseen.sum())
+    without_transfer = _values(guessed, weights[None], clip_is_unseen, calibration)
 
     rng = np.random.default_rng(seed)
     group_of = None if groups is None else np.asarray(groups)
@@ -103,7 +109,8 @@ def evaluate_zeroshot(
     measures: dict[str, Measure | None] = dict.fromkeys(MEASURES)
     for name, value in values.items():
         low, high = np.quantile(np.concatenate([sample[name] for sample in samples]), [0.025, 0.975])
-        measures[name] = Measure(value, float(low), float(high), chance[name])
+        no_transfer = float(without_transfer[name][0]) if name in _NEEDS_TRANSFER else None
+        measures[name] = Measure(value, float(low), float(high), chance[name], no_transfer)
 
     order = np.concatenate([np.flatnonzero(~is_unseen), np.flatnonzero(is_unseen)])
     n_seen = int((~is_unseen).sum())
@@ -204,7 +211,7 @@ def _values(
 
     def generalised(value: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         right = choice.right(value)
-        return weights @ (right & ~clip_is_unseen), weights @ (right & clip_is_unseen)
+        return weights @ (right * ~clip_is_unseen), weights @ (right * clip_is_unseen)
 
     seen, unseen = generalised(0.0)
     values = {

@@ -37,15 +37,20 @@ class Measure(NamedTuple):
         low: lower end of the interval.
         high: upper end.
         chance: of guessing (see `chance_levels`).
+        no_transfer: for measures of generalised recognition, what the same scores would give if the choice among the
+            unseen classes were guessed: whoever recognises the seen classes and says "none of these" well is above
+            chance without knowing one unseen class from another. None where guessing is chance.
     """
 
     value: float
     low: float
     high: float
     chance: float
+    no_transfer: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}], chance {self.chance:.3f}"
+        text = f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}], chance {self.chance:.3f}"
+        return text if self.no_transfer is None else f"{text}, {self.no_transfer:.3f} without transfer"
 
 
 class ChanceLevels(NamedTuple):
@@ -222,22 +227,35 @@ class SplitsReport:
             name: float(np.mean([report.measures[name].chance for report in self.reports])) for name in self.means()
         }
 
+    def without_transfer(self) -> dict[str, float]:
+        """Measure of generalised recognition -> its mean level without transfer (see `Measure`)."""
+        levels: dict[str, float] = {}
+        for name in self.means():
+            values = [v for report in self.reports if (v := report.measures[name].no_transfer) is not None]
+            if len(values) == len(self.reports):
+                levels[name] = float(np.mean(values))
+        return levels
+
     def to_dict(self) -> dict[str, Any]:
         """Everything, as JSON can hold it."""
-        chances = self.chances()
+        chances, without = self.chances(), self.without_transfer()
         return {
-            "means": {name: {**mean._asdict(), "chance": chances[name]} for name, mean in self.means().items()},
+            "means": {
+                name: {**mean._asdict(), "chance": chances[name], "no_transfer": without.get(name)}
+                for name, mean in self.means().items()
+            },
             "splits": [
                 {"split": name, **report.to_dict()} for name, report in zip(self.names, self.reports, strict=True)
             ],
         }
 
     def __str__(self) -> str:
-        chances = self.chances()
+        chances, without = self.chances(), self.without_transfer()
         return "\n".join(
             [f"mean of {len(self.reports)} class splits +- half a 95 % interval over them ({'; '.join(self.names)})"]
             + [
                 f"  {name.replace('_', ' '):20} {mean.mean:.3f} +- {mean.ci95:.3f}, chance {chances[name]:.3f}"
+                + (f", {without[name]:.3f} without transfer" if name in without else "")
                 for name, mean in self.means().items()
             ]
         )

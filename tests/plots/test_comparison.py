@@ -32,6 +32,7 @@ def test_numbers_that_do_not_fit_into_a_bar_stand_beside_it() -> None:
     assert list(bar.textposition) == ["none", "inside"]
     assert [text.strip() for text in beside.text] == ["0.100 [0.050, 0.200]"]
     assert (list(beside.y), list(beside.x)) == (["short"], [pytest.approx(0.2)])
+    assert not bar.showlegend
     assert len(plot_comparison(["long"], [0.9]).data) == 1
 
 

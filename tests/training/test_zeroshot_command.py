@@ -15,7 +15,7 @@ from musicfsl.cli import main
 from musicfsl.embedding import embed_dataset
 from musicfsl.features import FeatureStore
 from musicfsl.zeroshot import Attributes
-from musicfsl.zeroshot_checkpoints import load_zeroshot, read_zeroshot_card
+from musicfsl.zeroshot_checkpoints import load_zeroshot, read_zeroshot_card, save_zeroshot
 
 NAMES = [f"tone {c}" for c in range(9)]
 UNSEEN = "tone 3,tone 6"
@@ -155,6 +155,19 @@ def test_predictions_are_those_of_the_data_modules_embedding(fitted: Path, sound
     _, out, _ = run(capsys, "predict", fitted, sounds / "tone 0" / "0.wav", "--classes", ",".join(NAMES), "--json")
     found = {entry["class"]: entry["similarity"] for entry in json.loads(out)["files"][0]["classes"]}
     assert [found[name] for name in NAMES] == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+def test_a_model_that_was_saved_without_its_data_works_too(
+    fitted: Path, sounds: Path, table: Path, tmp_path: Path, capsys
+) -> None:
+    path, card = tmp_path / "bare.safetensors", read_zeroshot_card(fitted)
+    side = f"attributes:{table}"
+    save_zeroshot(load_zeroshot(fitted), path, side=Attributes(table), seen=card.seen, side_text=side)
+    recording = str(sounds / "tone 3" / "0.wav")
+    assert main(["zeroshot", "predict", str(path), recording, "--classes", "tone 3,tone 9"]) == 0
+    assert "tone 9" in capsys.readouterr().out
+    assert main(["zeroshot", "evaluate", str(path), "--data", str(sounds), "--bootstrap", "20"]) == 0
+    assert "is not the very data" in capsys.readouterr().err
 
 
 def test_the_file_is_an_encoders_checkpoint_too(fitted: Path, small_encoder: Path, capsys) -> None:

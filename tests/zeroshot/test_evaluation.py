@@ -93,6 +93,29 @@ def test_chance_of_the_harmonic_mean_is_that_of_the_best_guesser(n_seen: int, n_
     assert levels.area == pytest.approx(steps.sum(), rel=1e-3)
 
 
+def test_without_transfer_is_what_guessing_among_the_unseen_classes_gives(case) -> None:
+    """Each clip's scores of unseen classes are dealt out anew: how high the best is stays, which it is does not."""
+    scores, targets = case
+    report = evaluate_zeroshot(scores, targets, NAMES, UNSEEN, calibration=0.8, n_bootstrap=2)
+    names = ["generalised_unseen", "harmonic", "calibrated_unseen", "calibrated_harmonic", "area"]
+    rng = np.random.default_rng(0)
+    found = {name: [] for name in (*names, "seen", "generalised_seen")}
+    for _ in range(300):
+        dealt = scores.copy()
+        dealt[:, [1, 4]] = rng.permuted(dealt[:, [1, 4]], axis=1)
+        again = evaluate_zeroshot(dealt, targets, NAMES, UNSEEN, calibration=0.8, n_bootstrap=2)
+        for name, values in found.items():
+            values.append(again.measures[name].value)
+    for name in names:
+        # The harmonic mean of means is a little above the mean of harmonic means.
+        tolerance = 0.03 if "harmonic" in name else 0.01
+        assert report.measures[name].no_transfer == pytest.approx(np.mean(found[name]), abs=tolerance), name
+    assert found["seen"] == [report.seen.value] * 300
+    assert report.zero_shot.no_transfer is None
+    assert report.generalised_seen.no_transfer is None
+    assert report.area.no_transfer < report.area.value
+
+
 class TestIntervals:
     def test_weights_give_every_class_the_same_say(self, case) -> None:
         _, targets = case
@@ -191,6 +214,9 @@ class TestReports:
         values = [run(split).zero_shot.value for split in splits]
         assert report.means()["zero_shot"] == pytest.approx(mean_ci95_of_few(values))
         assert report.chances()["zero_shot"] == 0.5
+        levels = [run(split).area.no_transfer for split in splits]
+        assert report.without_transfer()["area"] == pytest.approx(np.mean(levels))
+        assert "seen" not in report.without_transfer()
         assert "calibrated_seen" not in report.means()
         assert len(json.loads(json.dumps(report.to_dict()))["splits"]) == 3
         assert "mean of 3 class splits +- half a 95 % interval over them" in str(report)
