@@ -6,8 +6,10 @@ Needs a book that was built (``make book``), and takes as long as its chapters d
 from __future__ import annotations
 
 import email
+import functools
 import json
 import os
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -36,7 +38,10 @@ CHAPTERS = sorted(
 # What every notebook server brings with it, Colab's too.
 NOTEBOOK_SERVER = ["ipykernel", "nbformat"]
 
-Run = Callable[[nbformat.NotebookNode, Path], nbformat.NotebookNode]
+# What the first cell of a chapter installs on Colab.
+USUAL = ("musicfsl[plots]",)
+
+Run = Callable[..., nbformat.NotebookNode]
 
 
 @pytest.fixture(scope="module")
@@ -47,38 +52,49 @@ def wheel(built_book: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def kernels(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of Jupyter's with the kernel ``fresh``: that of a new virtual environment.
+def kernel(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[str, ...]], Path]:
+    """A folder of Jupyter's with the kernel ``fresh``: that of a new virtual environment, for some requirements.
 
-    The environment lends packages from the one that runs the tests, which saves downloads: those that
-    `musicfsl[plots]` asks for, these ask for, and so on, and no others.
+    The environment lends packages from the one that runs the tests, which saves downloads: those that the requirements
+    ask for, these ask for, and so on, and no others.
     """
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=True)
-    python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
-    packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)}))
-    for name in sorted(required_packages(wheel)):
-        lend(name, packages)
-    kernel = folder / "share/jupyter/kernels/fresh/kernel.json"
-    kernel.parent.mkdir(parents=True)
-    command = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    kernel.write_text(json.dumps({"argv": command, "display_name": "fresh", "language": "python"}))
-    return folder / "share/jupyter"
+
+    @functools.cache
+    def kernel(requirements: tuple[str, ...]) -> Path:
+        folder = tmp_path_factory.mktemp("environment")
+        venv.create(folder, with_pip=True)
+        python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
+        packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)}))
+        for name in sorted(required_packages(wheel, requirements)):
+            lend(name, packages)
+        specification = folder / "share/jupyter/kernels/fresh/kernel.json"
+        specification.parent.mkdir(parents=True)
+        command = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        specification.write_text(json.dumps({"argv": command, "display_name": "fresh", "language": "python"}))
+        return folder / "share/jupyter"
+
+    return kernel
 
 
 @pytest.fixture(scope="module")
-def run(kernels: Path) -> Run:
+def run(kernel: Callable[[tuple[str, ...]], Path]) -> Run:
     """Executes a notebook in an empty folder, and returns it with its outputs."""
 
-    def run(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
+    def run(
+        notebook: nbformat.NotebookNode, folder: Path, requirements: tuple[str, ...] = USUAL
+    ) -> nbformat.NotebookNode:
         workplace = folder / "work"
         workplace.mkdir()
         nbformat.write(notebook, workplace / "notebook.ipynb")
         # The user's own settings, caches and paths are as unknown there as those of the tests.
         kept = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "OMP_NUM_THREADS")
         environment = {name: os.environ[name] for name in kept if name in os.environ}
-        environment |= {"HOME": str(folder), "MUSICFSL_CACHE": str(folder / "cache"), "JUPYTER_PATH": str(kernels)}
+        environment |= {
+            "HOME": str(folder),
+            "MUSICFSL_CACHE": str(folder / "cache"),
+            "JUPYTER_PATH": str(kernel(requirements)),
+        }
         execute = "from nbclient.cli import main; main()"
         options = ["--kernel_name=fresh", "--timeout=1200", "--inplace", "notebook.ipynb"]
         done = subprocess.run(
@@ -90,13 +106,22 @@ def run(kernels: Path) -> Run:
     return run
 
 
-def required_packages(wheel: Path) -> set[str]:
-    """Packages that an installer would add for ``musicfsl[plots]`` and the notebook server."""
+def installed_by(install_cell: str) -> tuple[str, ...]:
+    """Requirements that the first cell of a chapter installs on Colab."""
+    (command,) = [line.strip() for line in install_cell.splitlines() if line.strip().startswith("%pip install")]
+    return tuple(word for word in shlex.split(command)[2:] if not word.startswith("-"))
+
+
+def required_packages(wheel: Path, requirements: tuple[str, ...]) -> set[str]:
+    """Packages that an installer would add for some requirements and the notebook server."""
     found: dict[str, set[str]] = {}
     with zipfile.ZipFile(wheel) as archive:
         (metadata,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         lines = email.message_from_bytes(archive.read(metadata)).get_all("Requires-Dist", [])
-    waiting = [*wanted(lines, {"plots"}), *map(Requirement, NOTEBOOK_SERVER)]
+    waiting = [Requirement(text) for text in (*requirements, *NOTEBOOK_SERVER)]
+    (own,) = [requirement for requirement in waiting if requirement.name == "musicfsl"]
+    waiting += wanted(lines, own.extras)
+    waiting.remove(own)
     while waiting:
         requirement = waiting.pop()
         name, extras = canonicalize_name(requirement.name), requirement.extras
@@ -150,7 +175,9 @@ def test_chapter_runs(chapter: str, built_book: Path, run: Run, tmp_path: Path) 
     source = [cell for cell in jupytext.read(BOOK / f"{chapter}.md").cells if cell.cell_type == "code"]
     assert [c.source for c in cells[1:]] == [c.source for c in source[1:]], "the book was built from other sources"
 
-    executed = [cell for cell in run(notebook, tmp_path).cells if cell.cell_type == "code"]
+    executed = [
+        cell for cell in run(notebook, tmp_path, installed_by(source[0].source)).cells if cell.cell_type == "code"
+    ]
     assert all(cell.execution_count for cell in executed if cell.source.strip())
     outputs = [output for cell in executed for output in cell.outputs]
     # What fails while an output is shown does not stop a notebook.
