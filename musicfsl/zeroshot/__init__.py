@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from musicfsl.zeroshot.curve import SeenUnseenCurve
     from musicfsl.zeroshot.drawings import DrawingVectors
     from musicfsl.zeroshot.evaluation import evaluate_splits, evaluate_zeroshot
-    from musicfsl.zeroshot.hubness import hubness
+    from musicfsl.zeroshot.hubs import hubness, k_occurrences
     from musicfsl.zeroshot.images import ImageVectors
     from musicfsl.zeroshot.losses import softmax_loss, triplet_loss
     from musicfsl.zeroshot.open import open_side_information
@@ -44,7 +44,8 @@ _MODULE_OF = {
     "chance_levels": "reports",
     "evaluate_splits": "evaluation",
     "evaluate_zeroshot": "evaluation",
-    "hubness": "hubness",
+    "hubness": "hubs",
+    "k_occurrences": "hubs",
     "named_split": "splits",
     "open_side_information": "open",
     "softmax_loss": "losses",
@@ -71,6 +72,7 @@ __all__ = [
     "evaluate_splits",
     "evaluate_zeroshot",
     "hubness",
+    "k_occurrences",
     "named_split",
     "open_side_information",
     "softmax_loss",

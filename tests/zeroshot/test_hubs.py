@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import skew
 
 from musicfsl.errors import InputError
-from musicfsl.zeroshot.hubness import hubness, k_occurrences
+from musicfsl.zeroshot import hubness, k_occurrences
 
 
 @pytest.mark.parametrize("k", [1, 3])
