@@ -15,12 +15,12 @@ from torch.utils.data import DataLoader
 from musicfsl.augment import VirtualInstruments
 from musicfsl.backbones.base import Encoder
 from musicfsl.datasets.base import ClassConditionalDataset, Subset, split_classes
-from musicfsl.embedding import ClipWindows, Window, check_fits, window_length
+from musicfsl.embedding import ClipWindows, Window
 from musicfsl.episodes import EpisodeDataset, EpisodeSampler
 from musicfsl.errors import InputError
 from musicfsl.evaluation import EpisodeReport, evaluate_episodes
-from musicfsl.features import FeatureStore
 from musicfsl.heads import Head
+from musicfsl.training._features import open_source, stored_features
 from musicfsl.training.loading import EpisodeLoader, Share
 
 __all__ = ["EpisodicData", "Stage"]
@@ -256,15 +256,8 @@ class EpisodicData(pl.LightningDataModule):
     def _features(self) -> ClassConditionalDataset:
         """All features, cut to the duration that the network sees."""
         encoder = self._encoder()
-        dataset = self.source
-        if isinstance(dataset, str):
-            from musicfsl.datasets import open_dataset
-
-            dataset = open_dataset(dataset, sample_rate=encoder.sample_rate, duration=None)
-        if dataset.front_end_settings is None:
-            dataset = FeatureStore.build(dataset, encoder.front_end, trim_db=self.trim_db, cache_dir=self.cache_dir)
-        check_fits(encoder, dataset)
-        return dataset.with_length(window_length(encoder, dataset, self.duration), self.seed)
+        source = open_source(self.source, encoder)
+        return stored_features(source, encoder, self.duration, self.trim_db, self.seed, self.cache_dir)
 
     def _split(self, features: ClassConditionalDataset) -> dict[Stage, list[str]]:
         """Names by part; every part needs two classes at least, since a choice among one is none."""

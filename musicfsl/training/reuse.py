@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
@@ -21,9 +18,10 @@ from torch import nn
 from musicfsl.backbones import Encoder
 from musicfsl.caching import cache_root
 from musicfsl.checkpoints import load_encoder, load_head, read_card, save_encoder
-from musicfsl.datasets import open_dataset
 from musicfsl.datasets.base import hash_of
 from musicfsl.heads import Head
+from musicfsl.training._features import open_source
+from musicfsl.training._trainer import cpu_trainer, lightning_messages
 from musicfsl.training.data import EpisodicData
 from musicfsl.training.learner import EpisodicLearner
 
@@ -71,18 +69,8 @@ def fit_best(
     best = ModelCheckpoint(
         Path(folder), filename="best", monitor="val/accuracy", mode="max", enable_version_counter=False
     )
-    with nullcontext() if progress else quiet_lightning():
-        trainer = pl.Trainer(
-            max_epochs=epochs,
-            accelerator="cpu",
-            callbacks=[best],
-            logger=logger,
-            num_sanity_val_steps=0,  # a few clips say nothing: validation needs the embeddings of all
-            log_every_n_steps=1,
-            enable_progress_bar=progress,
-            enable_model_summary=False,
-        )
-        trainer.fit(learner, datamodule=data)
+    with lightning_messages(progress):
+        cpu_trainer(epochs, progress, callbacks=[best], logger=logger).fit(learner, datamodule=data)
     return Path(best.best_model_path)
 
 
@@ -135,32 +123,22 @@ def trained_file(
 
     Ask for it before training: the first weights are part of its name.
     """
-    dataset = data.source
-    if isinstance(dataset, str):
-        dataset = open_dataset(dataset, sample_rate=learner.encoder.sample_rate, duration=None)
-    name = hash_of(
+    return kept_file(
         {
-            "data": dataset.fingerprint(),
+            "data": open_source(data.source, learner.encoder).fingerprint(),
             "episodes": data.settings(),
             "encoder": [learner.encoder.name, learner.encoder.settings(), weights_hash(learner.encoder)],
             "head": [learner.head.name, learner.head.settings(), weights_hash(learner.head)],
             "optimizer": [learner.learning_rate, learner.weight_decay, epochs],
-            "code": [torch.__version__, code_hash()],
-        }
+        },
+        cache_dir,
     )
+
+
+def kept_file(decisive: Mapping[str, Any], cache_dir: str | os.PathLike[str] | None) -> Path:
+    """The file of a training's result, named after what decides it: the code as well as what is given."""
+    name = hash_of({**decisive, "code": [torch.__version__, code_hash()]})
     return cache_root(cache_dir) / "trained" / f"{name}.safetensors"
-
-
-@contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Keeps Lightning's messages about devices and the end of the training to itself; warnings still come."""
-    logger = logging.getLogger("pytorch_lightning")
-    before = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def weights_hash(module: nn.Module) -> str:

@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from musicfsl.backbones.base import Encoder
 from musicfsl.datasets.base import ClassConditionalDataset
-from musicfsl.embedding import Window, check_fits, window_length
+from musicfsl.embedding import Window
 from musicfsl.errors import InputError
-from musicfsl.features import FeatureStore
 
-__all__ = ["ClipBatch", "ClipBatches", "EmbeddedClips", "open_features"]
+__all__ = ["ClipBatch", "ClipBatches", "EmbeddedClips"]
 
 
 class ClipBatch(NamedTuple):
@@ -88,38 +86,6 @@ class EmbeddedClips(Dataset[Window]):
 
     def __getitem__(self, index: int) -> Window:
         return Window(self.embeddings[index], index)
-
-
-def open_features(
-    source: str | ClassConditionalDataset,
-    encoder: Encoder,
-    duration: float,
-    trim_db: float | None,
-    seed: int,
-    cache_dir: str | None = None,
-) -> tuple[ClassConditionalDataset, NDArray[np.int64] | None]:
-    """Stored features of a data set, cut to a duration, and the fold of every clip where the data set has folds.
-
-    Args:
-        source: a name, a folder, or a data set of waves or features.
-        encoder: whose front end makes the features.
-        duration: seconds of what the features' items give.
-        trim_db: as for `FeatureStore.build`.
-        seed: of the places where items are cut.
-        cache_dir: as for `FeatureStore.build`.
-
-    Raises:
-        InputError: features were stored with another front end.
-    """
-    if isinstance(source, str):
-        from musicfsl.datasets import open_dataset
-
-        source = open_dataset(source, sample_rate=encoder.sample_rate, duration=None)
-    folds = getattr(source, "fold", None)
-    if source.front_end_settings is None:
-        source = FeatureStore.build(source, encoder.front_end, trim_db=trim_db, cache_dir=cache_dir)
-    check_fits(encoder, source)
-    return source.with_length(window_length(encoder, source, duration), seed), folds
 
 
 @lru_cache(maxsize=4096)

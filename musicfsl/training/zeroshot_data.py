@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -18,10 +19,12 @@ from musicfsl.backbones.base import Encoder
 from musicfsl.datasets.base import ClassConditionalDataset, Subset
 from musicfsl.embedding import ClipWindows, Window, check_fits, embed_dataset
 from musicfsl.errors import InputError
+from musicfsl.training._features import open_source, stored_features
 from musicfsl.training.loading import Share
 from musicfsl.training.reuse import weights_hash
-from musicfsl.training.zeroshot_clips import ClipBatch, ClipBatches, EmbeddedClips, open_features
-from musicfsl.training.zeroshot_parts import choose_split, choose_val_classes, divide_clips
+from musicfsl.training.zeroshot_clips import ClipBatch, ClipBatches, EmbeddedClips
+from musicfsl.training.zeroshot_parts import Division, HeldOut, Part, choose_split, choose_val_classes, divide_clips
+from musicfsl.training.zeroshot_use import similarities
 from musicfsl.zeroshot.evaluation import evaluate_zeroshot
 from musicfsl.zeroshot.open import open_side_information
 from musicfsl.zeroshot.projection import ZeroShotModel
@@ -29,10 +32,7 @@ from musicfsl.zeroshot.reports import ZeroShotReport
 from musicfsl.zeroshot.side_information import SideInformation
 from musicfsl.zeroshot.splits import ClassSplit, named_split
 
-__all__ = ["Part", "ZeroShotData"]
-
-#: ``train``: what is trained on; ``val``: what early stopping and calibration look at; ``test``: what is reported.
-Part = Literal["train", "val", "test"]
+__all__ = ["ZeroShotData"]
 
 _CLIPS_PER_BATCH = 64
 
@@ -112,11 +112,11 @@ class ZeroShotData(pl.LightningDataModule):
         self.duration, self.max_windows = duration, max_windows
         self.split_groups, self.trim_db = split_groups, trim_db
         self.seed, self.num_workers, self.cache_dir = seed, num_workers, cache_dir
-        self.refit = False
         self._asked_split = named_split(split) if isinstance(split, str) else split
         self._asked_unseen, self._n_unseen, self._split_seed = unseen, n_unseen, split_seed
         self._asked_val_classes = val_classes
         self._clips: Subset | None = None
+        self._division: Division | None = None
         self._embeddings: Tensor | None = None
         self._embedded_by = ""
         self._standalone: tuple[Encoder, bool] | None = None
@@ -124,19 +124,17 @@ class ZeroShotData(pl.LightningDataModule):
     @property
     def split(self) -> ClassSplit:
         """Seen and unseen classes, once the data is set up."""
-        self._check_set_up()
-        return self._split
+        return self._divided().split
 
     @property
     def val_classes(self) -> list[str]:
         """Seen classes that play unseen ones in validation; none in a refit."""
-        self._check_set_up()
-        return [] if self.refit else self._val_classes
+        return self._divided().pretended
 
     @property
     def train_classes(self) -> list[str]:
         """Classes whose clips are trained on: the seen ones but those set aside for validation."""
-        return [name for name in self.split.seen if name not in self.val_classes]
+        return self._divided().classes("train")
 
     def part(self, part: Part) -> Subset:
         """The clips of a part.
@@ -144,7 +142,8 @@ class ZeroShotData(pl.LightningDataModule):
         ``train`` has the training classes; ``val`` these and the classes set aside; ``test`` the held-out clips of all
         seen classes and all clips of the unseen ones.
         """
-        return self._all().subset(classes=self._classes_of(part), indices=self._indices_of(part))
+        division = self._divided()
+        return self._all().subset(classes=division.classes(part), indices=division.clips(part))
 
     def side_vectors(self, classes: Sequence[str]) -> Tensor:
         """Side vectors ``(C, side_dim)`` of classes, from the side information alone."""
@@ -152,10 +151,9 @@ class ZeroShotData(pl.LightningDataModule):
 
     def for_refit(self) -> ZeroShotData:
         """The same data with nothing set aside but the test: training on all seen classes."""
-        self._check_set_up()
         again = copy.copy(self)
         again.trainer = None
-        again.refit = True
+        again._division = replace(self._divided(), refit=True)
         return again
 
     def settings(self) -> dict[str, Any]:
@@ -164,7 +162,7 @@ class ZeroShotData(pl.LightningDataModule):
         return {
             **{name: getattr(self, name) for name in sorted(names)},
             "split": self.split.to_dict(),
-            "val_classes": self._val_classes,
+            "val_classes": self._divided().val_classes,
         }
 
     def describe(self) -> dict[str, Any]:
@@ -187,8 +185,8 @@ class ZeroShotData(pl.LightningDataModule):
         if self._clips is None:
             self._divide(*self._features())
         check_fits(encoder, self._all())  # where the data was set up for another encoder before
-        if not trains and self._embedded_by != weights_hash(encoder):
-            self._embeddings, self._embedded_by = self.embed(encoder, self._all()), weights_hash(encoder)
+        if not trains and self._embedded_by != (weights := weights_hash(encoder)):
+            self._embeddings, self._embedded_by = self.embed(encoder, self._all()), weights
 
     def setup_for(self, encoder: Encoder, train_encoder: bool = False) -> None:
         """Does what `setup` does where no trainer runs: the parts and `evaluate` then work for this encoder."""
@@ -205,7 +203,7 @@ class ZeroShotData(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Window] | list[DataLoader[Window]]:
         """Validation clips; none in a refit, which has nothing left to choose."""
-        if self.refit:
+        if self._divided().refit:
             return []
         windows = self._windows("val")
         return self._loader(windows, Share(len(windows), *self._process()), _CLIPS_PER_BATCH)  # type: ignore[arg-type]
@@ -214,13 +212,12 @@ class ZeroShotData(pl.LightningDataModule):
         """Embeddings ``(N, dim)`` of a part's clips, where this encoder, as it is now, has computed them before."""
         if self._embeddings is None or self._embedded_by != weights_hash(encoder):
             return None
-        return self._embeddings[self._indices_of(part)]
+        return self._embeddings[self._divided().clips(part)]
 
     def embed(self, encoder: Encoder, clips: ClassConditionalDataset) -> Tensor:
         """Embeddings ``(N, dim)`` of clips, with this module's windows."""
         return embed_dataset(encoder, clips, self.duration, self.max_windows)
 
-    @torch.no_grad()
     def scores(self, model: ZeroShotModel, part: Part, side: SideInformation | None = None) -> NDArray[np.float64]:
         """Cosines ``(N, C)`` of a part's clips and the vectors of all its classes, which come from side information.
 
@@ -233,10 +230,7 @@ class ZeroShotData(pl.LightningDataModule):
         z = self.embeddings(part, model.encoder)
         if z is None:
             z = self.embed(model.encoder, self.part(part))  # type: ignore[arg-type]
-        names = self._classes_of(part)
-        vectors = self.side_vectors(names) if side is None else torch.from_numpy(side(names))
-        similarities = model.similarity(model.embed_audio(z), model.embed_classes(vectors))
-        return similarities.double().numpy()
+        return similarities(model, z, self._divided().classes(part), self.side if side is None else side)
 
     def evaluate(
         self,
@@ -272,7 +266,7 @@ class ZeroShotData(pl.LightningDataModule):
         if self._asked_unseen is not None:
             features.subset(classes=self._asked_unseen)  # tells of a name that is unknown or given twice
         split = choose_split(features.classes, self._asked_split, self._asked_unseen, self._n_unseen, self._split_seed)
-        self._val_classes = choose_val_classes(split, self._asked_val_classes, self.seed)
+        val_classes = choose_val_classes(split, self._asked_val_classes, self.seed)
         clips = features.subset(classes=split.classes)
         self.side(split.classes)  # an unknown name is told before anything is computed
         n_seen = len(split.seen)
@@ -286,29 +280,9 @@ class ZeroShotData(pl.LightningDataModule):
             self.val_share,
             self.seed,
         )
-        self._is_seen = clips.targets < n_seen
-        self._is_test, self._is_val = np.zeros(len(clips), dtype=bool), np.zeros(len(clips), dtype=bool)
-        self._is_test[seen], self._is_val[seen] = held_out.test, held_out.val
-        self._split, self._clips = split, clips
-
-    def _indices_of(self, part: Part) -> NDArray[np.int64]:
-        """Positions of a part's clips among all."""
-        clips = self._all()
-        of_val_class = np.isin(clips.targets, [clips.classes.index(name) for name in self.val_classes])
-        seen_rest = self._is_seen & ~self._is_test
-        chosen = {
-            "train": seen_rest if self.refit else seen_rest & ~self._is_val & ~of_val_class,
-            "val": seen_rest & (self._is_val | of_val_class),
-            "test": ~self._is_seen | self._is_test,
-        }
-        return np.flatnonzero(chosen[part])
-
-    def _classes_of(self, part: Part) -> list[str]:
-        return {
-            "train": self.train_classes,
-            "val": [*self.train_classes, *self.val_classes],
-            "test": self.split.classes,
-        }[part]
+        among_all = HeldOut(np.zeros(len(clips), dtype=bool), np.zeros(len(clips), dtype=bool))
+        among_all.test[seen], among_all.val[seen] = held_out.test, held_out.val
+        self._clips, self._division = clips, Division(split, val_classes, clips.targets, among_all)
 
     def _stored(self, part: Part) -> Tensor | None:
         """Embeddings of a part's clips where the encoder is frozen."""
@@ -332,8 +306,11 @@ class ZeroShotData(pl.LightningDataModule):
         )
 
     def _features(self) -> tuple[ClassConditionalDataset, NDArray[np.int64] | None]:
+        """Features of all clips, and the fold of every clip where the data set has folds."""
         encoder, _ = self._encoder()
-        return open_features(self.source, encoder, self.duration, self.trim_db, self.seed, self.cache_dir)
+        source = open_source(self.source, encoder)
+        features = stored_features(source, encoder, self.duration, self.trim_db, self.seed, self.cache_dir)
+        return features, getattr(source, "fold", None)
 
     def _encoder(self) -> tuple[Encoder, bool]:
         """The encoder, and whether it is trained."""
@@ -350,13 +327,14 @@ class ZeroShotData(pl.LightningDataModule):
         return found
 
     def _all(self) -> Subset:
-        self._check_set_up()
+        self._divided()
         assert self._clips is not None
         return self._clips
 
-    def _check_set_up(self) -> None:
-        if self._clips is None:
+    def _divided(self) -> Division:
+        if self._division is None:
             raise InputError("the data is not set up; fit a learner to it, or call setup_for(encoder)")
+        return self._division
 
     def _process(self) -> tuple[int, int]:
         """Number of processes, and which one this is."""

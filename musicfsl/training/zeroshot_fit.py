@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from contextlib import nullcontext
 from typing import NamedTuple
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 from torch.utils.data import DataLoader
 
@@ -20,9 +19,9 @@ from musicfsl.embedding import fit_whitening
 from musicfsl.episodes import Episode, EpisodeDataset
 from musicfsl.errors import InputError
 from musicfsl.heads import PrototypicalHead
+from musicfsl.training._trainer import cpu_trainer, lightning_messages
 from musicfsl.training.learner import EpisodicLearner
 from musicfsl.training.loading import EpisodeLoader, Share
-from musicfsl.training.reuse import quiet_lightning
 from musicfsl.training.zeroshot import Validation, ZeroShotLearner
 from musicfsl.training.zeroshot_data import ZeroShotData
 from musicfsl.zeroshot.projection import ZeroShotModel
@@ -81,16 +80,16 @@ def fit_zeroshot(
         raise InputError(f"epochs is {epochs}; expected 1 or more")
     model = learner.model
     first_weights = copy.deepcopy(model.state_dict())
-    with tempfile.TemporaryDirectory() as folder, nullcontext() if progress else quiet_lightning():
+    with tempfile.TemporaryDirectory() as folder, lightning_messages(progress):
         best = ModelCheckpoint(folder, "best", "val/score", mode="max", enable_version_counter=False)
         stop = EarlyStopping("val/score", mode="max", patience=stop_after)
-        _trainer(epochs, [best, stop], logger, progress).fit(learner, datamodule=data)
+        cpu_trainer(epochs, progress, callbacks=[best, stop], logger=logger).fit(learner, datamodule=data)
         scores = [validation.score for validation in learner.history]
         n_epochs = scores.index(max(scores)) + 1
         if refit:
             model.load_state_dict(first_weights)
             again = _again(learner, learner.rates[:n_epochs])
-            _trainer(n_epochs, [], False, progress, limit_val_batches=0).fit(again, datamodule=data.for_refit())
+            _unwatched(n_epochs, progress).fit(again, datamodule=data.for_refit())
         else:
             weights = torch.load(best.best_model_path, weights_only=True)["state_dict"]
             model.load_state_dict({name.removeprefix("model."): value for name, value in weights.items()})
@@ -125,9 +124,8 @@ def pretrain_encoder(
         raise InputError(f"n_steps is {n_steps}; expected 1 or more")
     episodes = EpisodeDataset(clips, 20, 3, 3, n_episodes=n_steps, seed=seed, class_augment=VirtualInstruments())
     loader: DataLoader[Episode] = EpisodeLoader(episodes, Share(n_steps))
-    with nullcontext() if progress else quiet_lightning():
-        trainer = _trainer(1, [], False, progress, limit_val_batches=0)
-        trainer.fit(EpisodicLearner(encoder, PrototypicalHead("cosine")), loader, [])  # nothing is validated
+    with lightning_messages(progress):
+        _unwatched(1, progress).fit(EpisodicLearner(encoder, PrototypicalHead("cosine")), loader, [])
     if encoder.whitening is not None:
         fit_whitening(encoder, clips, duration)
     encoder.eval()
@@ -147,23 +145,6 @@ def _again(learner: ZeroShotLearner, learning_rates: list[float]) -> ZeroShotLea
     )
 
 
-def _trainer(
-    epochs: int,
-    callbacks: list[Callback],
-    logger: list[Logger] | bool,
-    progress: bool,
-    limit_val_batches: int | None = None,
-) -> pl.Trainer:
-    """A trainer on the processor; with ``limit_val_batches=0`` it does not validate."""
-    return pl.Trainer(
-        max_epochs=epochs,
-        accelerator="cpu",
-        callbacks=callbacks,
-        enable_checkpointing=bool(callbacks),
-        logger=logger,
-        num_sanity_val_steps=0,
-        limit_val_batches=limit_val_batches,
-        log_every_n_steps=1,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-    )
+def _unwatched(epochs: int, progress: bool) -> pl.Trainer:
+    """A trainer that validates, logs and keeps nothing."""
+    return cpu_trainer(epochs, progress, logger=False, enable_checkpointing=False, limit_val_batches=0)

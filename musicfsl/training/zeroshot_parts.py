@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,9 @@ from musicfsl.zeroshot.instruments import canonical, name_key
 from musicfsl.zeroshot.splits import ClassSplit, split_seen_unseen
 
 __all__ = [
+    "Division",
     "HeldOut",
+    "Part",
     "choose_split",
     "choose_val_classes",
     "divide_clips",
@@ -21,6 +24,9 @@ __all__ = [
     "refuse_known",
     "same_instrument",
 ]
+
+#: ``train``: what is trained on; ``val``: what early stopping and calibration look at; ``test``: what is reported.
+Part = Literal["train", "val", "test"]
 
 # Below this many seen classes none is set aside by default: too few would be left to learn from.
 _FEWEST_FOR_VAL_CLASSES = 6
@@ -36,6 +42,47 @@ class HeldOut(NamedTuple):
 
     test: NDArray[np.bool_]
     val: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Division:
+    """Which classes and clips are for what; ``train``, ``val`` and ``test`` are the parts.
+
+    Attributes:
+        split: seen and unseen classes.
+        val_classes: seen classes that play unseen ones in validation.
+        targets: int64 ``(N,)``, positions in ``split.classes``.
+        held_out: clips of seen classes that are held out, among all N.
+        refit: training on all that is not held out for the test, with nothing left to choose by validation.
+    """
+
+    split: ClassSplit
+    val_classes: list[str]
+    targets: NDArray[np.int64]
+    held_out: HeldOut
+    refit: bool = False
+
+    @property
+    def pretended(self) -> list[str]:
+        """Seen classes that play unseen ones; none in a refit."""
+        return [] if self.refit else self.val_classes
+
+    def classes(self, part: Part) -> list[str]:
+        """Names of a part's classes, those that play unseen ones or are unseen last."""
+        train = [name for name in self.split.seen if name not in self.pretended]
+        return {"train": train, "val": [*train, *self.pretended], "test": self.split.classes}[part]
+
+    def clips(self, part: Part) -> NDArray[np.int64]:
+        """Positions of a part's clips among all."""
+        is_seen = self.targets < len(self.split.seen)  # the seen classes come first
+        for_val = self.held_out.val | np.isin(self.targets, [self.split.seen.index(name) for name in self.pretended])
+        rest = is_seen & ~self.held_out.test
+        chosen = {
+            "train": rest if self.refit else rest & ~for_val,
+            "val": rest & for_val,
+            "test": ~is_seen | self.held_out.test,
+        }
+        return np.flatnonzero(chosen[part])
 
 
 def choose_split(

@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import torch
-
 from musicfsl.backbones.base import Encoder
-from musicfsl.caching import cache_root
 from musicfsl.checkpoints import load_encoder, save_encoder
-from musicfsl.datasets.base import hash_of
-from musicfsl.training.reuse import code_hash, weights_hash
+from musicfsl.training.reuse import kept_file, weights_hash
 from musicfsl.training.zeroshot_data import ZeroShotData
 from musicfsl.training.zeroshot_fit import pretrain_encoder
 
@@ -73,12 +69,11 @@ def pretrained_file(
     Ask for it before training: the first weights are part of its name. The data is set up for training the encoder.
     """
     data.setup_for(encoder, train_encoder=True)
-    name = hash_of(
+    return kept_file(
         {
             "clips": data.part("train").fingerprint(),
             "encoder": [encoder.name, encoder.settings(), weights_hash(encoder)],
             "pretraining": [n_steps, data.duration, seed],
-            "code": [torch.__version__, code_hash()],
-        }
+        },
+        cache_dir,
     )
-    return cache_root(cache_dir) / "trained" / f"{name}.safetensors"

@@ -54,7 +54,7 @@ def evaluate_on_other_data(
         the full report where the data set has two or more classes of either kind, else the accuracy among its classes.
     """
     names = features.classes
-    scores = _similarities(model, embed_dataset(_encoder_of(model), features, duration), names, side)
+    scores = similarities(model, embed_dataset(_encoder_of(model), features, duration), names, side)
     unseen = [name for name in names if not any(same_instrument(name, other) for other in seen)]
     if 2 <= len(unseen) <= len(names) - 2:
         return evaluate_zeroshot(
@@ -118,22 +118,21 @@ def rank_classes(
             waves, encoder.front_end, trim_db=_TRIM_DB, cache_dir=folder, n_workers=1, progress=False
         )
         z = embed_dataset(encoder, features, duration)
-    similarities = _similarities(model, z, classes, side)
+    scores = similarities(model, z, classes, side)
     return {
         path: [(classes[c], float(row[c])) for c in np.argsort(-row, kind="stable")]
-        for path, row in zip(paths, similarities, strict=True)
+        for path, row in zip(paths, scores, strict=True)
     }
 
 
 @torch.no_grad()
-def _similarities(
+def similarities(
     model: ZeroShotModel, z: torch.Tensor, classes: Sequence[str], side: SideInformation
 ) -> NDArray[np.float64]:
-    """Cosines ``(N, C)`` of embeddings and classes."""
+    """Cosines ``(N, C)`` of embeddings ``(N, dim)`` and classes, whose vectors come from side information alone."""
     model.eval()
     class_vectors = model.embed_classes(torch.from_numpy(side(classes)))
-    similarities = model.similarity(model.embed_audio(z), class_vectors)
-    return similarities.double().numpy()
+    return model.similarity(model.embed_audio(z), class_vectors).double().numpy()
 
 
 def _encoder_of(model: ZeroShotModel) -> Encoder:

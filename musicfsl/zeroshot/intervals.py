@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from musicfsl.errors import InputError
-from musicfsl.metrics import MeanInterval
+from musicfsl.metrics import MeanInterval, mean_ci95
 
 __all__ = ["balanced_weights", "bootstrap_weights", "mean_ci95_of_few"]
 
@@ -88,15 +86,10 @@ def mean_ci95_of_few(values: Sequence[float]) -> MeanInterval:
         >>> print(f"{mean:.2f} +- {ci95:.2f}")
         0.50 +- 0.09
     """
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or len(array) < 2:
-        raise InputError(f"an interval needs a list of at least 2 values, but got shape {array.shape}")
-    if not np.isfinite(array).all():
-        raise InputError("the values hold NaN or infinity; an interval of them would mean nothing")
+    mean, normal = mean_ci95(values)
     from scipy.stats import t  # comes with scikit-learn
 
-    factor = float(t.ppf(0.975, len(array) - 1))
-    return MeanInterval(float(array.mean()), factor * float(array.std(ddof=1)) / math.sqrt(len(array)))
+    return MeanInterval(mean, normal / 1.96 * float(t.ppf(0.975, len(values) - 1)))
 
 
 def _normalized(
