@@ -169,7 +169,7 @@ def _embed(arguments: list[str]) -> int:
 
 def _zeroshot(arguments: list[str]) -> int:
     _quieten_lightning()
-    from musicfsl.training.zeroshot_command import run_zeroshot_command
+    from musicfsl.training.zeroshot.command import run_zeroshot_command
 
     printed = run_zeroshot_command(arguments, _Parser)
     _print(printed.result, printed.text, printed.as_json)

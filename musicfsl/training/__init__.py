@@ -4,11 +4,11 @@ from musicfsl.training.data import EpisodicData
 from musicfsl.training.learner import EpisodicLearner
 from musicfsl.training.loading import EpisodeLoader
 from musicfsl.training.reuse import Trained, fit_best, fit_once, trained_file
-from musicfsl.training.zeroshot import Validation, ZeroShotLearner
-from musicfsl.training.zeroshot_data import ZeroShotData
-from musicfsl.training.zeroshot_fit import FittedZeroShot, fit_zeroshot, pretrain_encoder
-from musicfsl.training.zeroshot_reuse import pretrain_once, pretrained_file
-from musicfsl.training.zeroshot_use import evaluate_on_other_data, rank_classes
+from musicfsl.training.zeroshot.data import ZeroShotData
+from musicfsl.training.zeroshot.fit import FittedZeroShot, fit_zeroshot, pretrain_encoder
+from musicfsl.training.zeroshot.learner import Validation, ZeroShotLearner
+from musicfsl.training.zeroshot.reuse import pretrain_once, pretrained_file
+from musicfsl.training.zeroshot.use import evaluate_on_other_data, rank_classes
 
 __all__ = [
     "EpisodeLoader",

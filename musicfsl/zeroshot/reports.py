@@ -50,7 +50,7 @@ class Measure(NamedTuple):
 
     def __str__(self) -> str:
         text = f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}], chance {self.chance:.3f}"
-        return text if self.no_transfer is None else f"{text}, {self.no_transfer:.3f} without transfer"
+        return text if self.no_transfer is None else f"{text}, no transfer {self.no_transfer:.3f}"
 
 
 class ChanceLevels(NamedTuple):
@@ -149,19 +149,19 @@ class ZeroShotReport:
     def __str__(self) -> str:
         n_seen, n_unseen = len(self.seen_classes), len(self.unseen_classes)
         lines = [
-            (f"{n_seen} seen classes, {self.n_clips[0]} held-out clips", self.seen),
-            (f"{n_unseen} unseen classes, {self.n_clips[1]} clips", self.zero_shot),
-            (f"generalised to all {n_seen + n_unseen}: seen", self.generalised_seen),
+            (f"seen: {n_seen} classes, {self.n_clips[0]} clips", self.seen),
+            (f"unseen: {n_unseen} classes, {self.n_clips[1]} clips", self.zero_shot),
+            (f"among all {n_seen + n_unseen}: seen", self.generalised_seen),
             ("  unseen", self.generalised_unseen),
             ("  harmonic mean", self.harmonic),
         ]
         if self.calibrated_seen and self.calibrated_unseen and self.calibrated_harmonic:
             lines += [
-                (f"with calibration {self.calibration:+.3f}: seen", self.calibrated_seen),
+                (f"calibrated by {self.calibration:+.3f}: seen", self.calibrated_seen),
                 ("  unseen", self.calibrated_unseen),
                 ("  harmonic mean", self.calibrated_harmonic),
             ]
-        lines.append(("area under the seen-unseen curve", self.area))
+        lines.append(("area under seen-unseen curve", self.area))
         width = max(len(label) for label, _ in lines)
         return "\n".join([*(f"{label:{width}}  {measure}" for label, measure in lines), _note(self)])
 
@@ -227,7 +227,7 @@ class SplitsReport:
             name: float(np.mean([report.measures[name].chance for report in self.reports])) for name in self.means()
         }
 
-    def without_transfer(self) -> dict[str, float]:
+    def no_transfer(self) -> dict[str, float]:
         """Measure of generalised recognition -> its mean level without transfer (see `Measure`)."""
         levels: dict[str, float] = {}
         for name in self.means():
@@ -238,10 +238,10 @@ class SplitsReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as JSON can hold it."""
-        chances, without = self.chances(), self.without_transfer()
+        chances, no_transfer = self.chances(), self.no_transfer()
         return {
             "means": {
-                name: {**mean._asdict(), "chance": chances[name], "no_transfer": without.get(name)}
+                name: {**mean._asdict(), "chance": chances[name], "no_transfer": no_transfer.get(name)}
                 for name, mean in self.means().items()
             },
             "splits": [
@@ -250,12 +250,12 @@ class SplitsReport:
         }
 
     def __str__(self) -> str:
-        chances, without = self.chances(), self.without_transfer()
+        chances, no_transfer = self.chances(), self.no_transfer()
         return "\n".join(
             [f"mean of {len(self.reports)} class splits +- half a 95 % interval over them ({'; '.join(self.names)})"]
             + [
                 f"  {name.replace('_', ' '):20} {mean.mean:.3f} +- {mean.ci95:.3f}, chance {chances[name]:.3f}"
-                + (f", {without[name]:.3f} without transfer" if name in without else "")
+                + (f", no transfer {no_transfer[name]:.3f}" if name in no_transfer else "")
                 for name, mean in self.means().items()
             ]
         )
@@ -292,6 +292,6 @@ def _note(report: ZeroShotReport | ClassesReport) -> str:
     side = f", class vectors from {report.side_information}" if report.side_information else ""
     drawn = "groups" if report.grouped else "clips"
     return (
-        f"accuracies are means over classes, [95 % interval over {report.n_bootstrap} bootstrap samples of {drawn} "
+        f"accuracies are means over classes; [95 % interval over {report.n_bootstrap} bootstrap samples of {drawn} "
         f"within classes, seed {report.seed}]; {kind}{side}"
     )

@@ -93,7 +93,7 @@ def test_chance_of_the_harmonic_mean_is_that_of_the_best_guesser(n_seen: int, n_
     assert levels.area == pytest.approx(steps.sum(), rel=1e-3)
 
 
-def test_without_transfer_is_what_guessing_among_the_unseen_classes_gives(case) -> None:
+def test_no_transfer_is_what_guessing_among_the_unseen_classes_gives(case) -> None:
     """Each clip's scores of unseen classes are dealt out anew: how high the best is stays, which it is does not."""
     scores, targets = case
     report = evaluate_zeroshot(scores, targets, NAMES, UNSEEN, calibration=0.8, n_bootstrap=2)
@@ -188,7 +188,7 @@ class TestReports:
             )
         )
         for part in (
-            "3 seen classes, 80 held-out clips", "2 unseen classes, 16 clips", "chance 0.500", "calibration +0.250",
+            "seen: 3 classes, 80 clips", "unseen: 2 classes, 16 clips", "chance 0.500", "calibrated by +0.250",
             "[95 % interval over 20 bootstrap samples of clips within classes, seed 0]", "synthetic data", "from words",
         ):  # fmt: skip
             assert part in text
@@ -215,8 +215,8 @@ class TestReports:
         assert report.means()["zero_shot"] == pytest.approx(mean_ci95_of_few(values))
         assert report.chances()["zero_shot"] == 0.5
         levels = [run(split).area.no_transfer for split in splits]
-        assert report.without_transfer()["area"] == pytest.approx(np.mean(levels))
-        assert "seen" not in report.without_transfer()
+        assert report.no_transfer()["area"] == pytest.approx(np.mean(levels))
+        assert "seen" not in report.no_transfer()
         assert "calibrated_seen" not in report.means()
         assert len(json.loads(json.dumps(report.to_dict()))["splits"]) == 3
         assert "mean of 3 class splits +- half a 95 % interval over them" in str(report)

@@ -111,7 +111,7 @@ def test_evaluate_on_other_data(fitted: Path, sounds: Path, tmp_path: Path, caps
             soundfile.write(tmp_path / "mixed" / name / path.name, wave / 2, rate)
     code, out, err = run(capsys, "evaluate", fitted, "--data", tmp_path / "mixed", "--bootstrap", 20)
     assert code == 0
-    assert "2 seen classes, 6 held-out clips" in out
+    assert "seen: 2 classes, 6 clips" in out
     assert "mixed is not the very data that this model was trained on" in err
 
     (tmp_path / "new").mkdir()

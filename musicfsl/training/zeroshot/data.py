@@ -22,9 +22,9 @@ from musicfsl.errors import InputError
 from musicfsl.training._features import open_source, stored_features
 from musicfsl.training.loading import Share
 from musicfsl.training.reuse import weights_hash
-from musicfsl.training.zeroshot_clips import ClipBatch, ClipBatches, EmbeddedClips
-from musicfsl.training.zeroshot_parts import Division, HeldOut, Part, choose_split, choose_val_classes, divide_clips
-from musicfsl.training.zeroshot_use import similarities
+from musicfsl.training.zeroshot.clips import ClipBatch, ClipBatches, EmbeddedClips
+from musicfsl.training.zeroshot.parts import Division, HeldOut, Part, choose_split, choose_val_classes, divide_clips
+from musicfsl.training.zeroshot.use import similarities
 from musicfsl.zeroshot.evaluation import evaluate_zeroshot
 from musicfsl.zeroshot.open import open_side_information
 from musicfsl.zeroshot.projection import ZeroShotModel

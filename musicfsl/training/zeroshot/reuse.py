@@ -8,8 +8,8 @@ from pathlib import Path
 from musicfsl.backbones.base import Encoder
 from musicfsl.checkpoints import load_encoder, save_encoder
 from musicfsl.training.reuse import kept_file, weights_hash
-from musicfsl.training.zeroshot_data import ZeroShotData
-from musicfsl.training.zeroshot_fit import pretrain_encoder
+from musicfsl.training.zeroshot.data import ZeroShotData
+from musicfsl.training.zeroshot.fit import pretrain_encoder
 
 __all__ = ["pretrain_once", "pretrained_file"]
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from musicfsl.errors import InputError
-from musicfsl.training.zeroshot_clips import ClipBatches, EmbeddedClips
-from musicfsl.training.zeroshot_parts import (
+from musicfsl.training.zeroshot.clips import ClipBatches, EmbeddedClips
+from musicfsl.training.zeroshot.parts import (
     choose_split,
     choose_val_classes,
     divide_clips,

@@ -18,7 +18,7 @@ from musicfsl.datasets.base import ClassConditionalDataset
 from musicfsl.embedding import embed_dataset
 from musicfsl.errors import InputError
 from musicfsl.features import FeatureStore
-from musicfsl.training.zeroshot_parts import same_instrument
+from musicfsl.training.zeroshot.parts import same_instrument
 from musicfsl.zeroshot.evaluation import evaluate_classes, evaluate_zeroshot
 from musicfsl.zeroshot.projection import ZeroShotModel
 from musicfsl.zeroshot.reports import ClassesReport, ZeroShotReport

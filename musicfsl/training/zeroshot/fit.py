@@ -22,8 +22,8 @@ from musicfsl.heads import PrototypicalHead
 from musicfsl.training._trainer import cpu_trainer, lightning_messages
 from musicfsl.training.learner import EpisodicLearner
 from musicfsl.training.loading import EpisodeLoader, Share
-from musicfsl.training.zeroshot import Validation, ZeroShotLearner
-from musicfsl.training.zeroshot_data import ZeroShotData
+from musicfsl.training.zeroshot.data import ZeroShotData
+from musicfsl.training.zeroshot.learner import Validation, ZeroShotLearner
 from musicfsl.zeroshot.projection import ZeroShotModel
 
 __all__ = ["FittedZeroShot", "fit_zeroshot", "pretrain_encoder"]

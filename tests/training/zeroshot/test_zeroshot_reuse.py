@@ -9,7 +9,8 @@ import torch
 
 from musicfsl.backbones import ConvEncoder
 from musicfsl.checkpoints import read_card
-from musicfsl.training import ZeroShotData, pretrain_once, pretrained_file, zeroshot_reuse
+from musicfsl.training import ZeroShotData, pretrain_once, pretrained_file
+from musicfsl.training.zeroshot import reuse as zeroshot_reuse
 from musicfsl.zeroshot import SideInformation
 
 

@@ -15,7 +15,7 @@ from musicfsl.backbones import ConvEncoder
 from musicfsl.embedding import embed_dataset
 from musicfsl.errors import InputError
 from musicfsl.training import ZeroShotData, ZeroShotLearner, fit_zeroshot, pretrain_encoder
-from musicfsl.training.zeroshot_clips import ClipBatch
+from musicfsl.training.zeroshot.clips import ClipBatch
 from musicfsl.zeroshot.evaluation import evaluate_zeroshot
 from musicfsl.zeroshot.losses import random_negatives
 from musicfsl.zeroshot.projection import ZeroShotModel
@@ -246,7 +246,7 @@ class TestLearner:
         assert torch.equal(learner._embedded(expected), expected)
 
     def test_dropout_comes_from_the_seed_and_leaves_components_out(self) -> None:
-        from musicfsl.training.zeroshot import _Dropout
+        from musicfsl.training.zeroshot.learner import _Dropout
 
         x = torch.ones(200, 50)
         dropped = _Dropout(0.3, torch.Generator().manual_seed(0))(x)

@@ -12,8 +12,8 @@ from torchmetrics import MeanMetric
 
 from musicfsl.embedding import ClipMeans, Window
 from musicfsl.errors import InputError
-from musicfsl.training.zeroshot_clips import ClipBatch
-from musicfsl.training.zeroshot_data import ZeroShotData
+from musicfsl.training.zeroshot.clips import ClipBatch
+from musicfsl.training.zeroshot.data import ZeroShotData
 from musicfsl.zeroshot.curve import choices, seen_unseen_curve
 from musicfsl.zeroshot.intervals import balanced_weights
 from musicfsl.zeroshot.losses import LOSSES, random_negatives, softmax_loss, triplet_loss

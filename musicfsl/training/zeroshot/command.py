@@ -14,11 +14,11 @@ from musicfsl.datasets import open_dataset
 from musicfsl.errors import InputError
 from musicfsl.features import FeatureStore
 from musicfsl.training.logs import run_loggers
-from musicfsl.training.zeroshot import ZeroShotLearner
-from musicfsl.training.zeroshot_data import ZeroShotData
-from musicfsl.training.zeroshot_fit import fit_zeroshot, pretrain_encoder
-from musicfsl.training.zeroshot_parts import refuse_known
-from musicfsl.training.zeroshot_use import evaluate_on_other_data, rank_classes
+from musicfsl.training.zeroshot.data import ZeroShotData
+from musicfsl.training.zeroshot.fit import fit_zeroshot, pretrain_encoder
+from musicfsl.training.zeroshot.learner import ZeroShotLearner
+from musicfsl.training.zeroshot.parts import refuse_known
+from musicfsl.training.zeroshot.use import evaluate_on_other_data, rank_classes
 from musicfsl.zeroshot.open import SIDE_KINDS
 from musicfsl.zeroshot.projection import ZeroShotModel
 from musicfsl.zeroshot.reports import ClassesReport, ZeroShotReport

@@ -1,0 +1,1 @@
+"""Training of zero-shot models; its public names stand in `musicfsl.training`."""
