@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from musicfsl.zeroshot._tables import embedded_table, read_mapping
+from musicfsl._tables import embedded_table, read_mapping
 
 __all__ = ["Outline", "drawn_names", "outlines"]
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from musicfsl._tables import embedded_table, read_text
 from musicfsl.errors import InputError
-from musicfsl.zeroshot._tables import embedded_table, read_text
-from musicfsl.zeroshot.instruments import canonical, name_key
+from musicfsl.instruments import canonical, name_key
 from musicfsl.zeroshot.side_information import SideInformation, UnknownNameError, nearest_names
 
 __all__ = ["Attributes"]
@@ -30,7 +30,7 @@ class Attributes(SideInformation):
     """Vectors of attributes in [0, 1]: what vibrates and how, bore and reed, attack, brightness, compass and so on.
 
     Names are matched without regard to case, hyphens and underscores; a name that is not in the table is looked for
-    under the other names of the same instrument (`musicfsl.zeroshot.instruments`).
+    under the other names of the same instrument (`musicfsl.instruments`).
 
     Args:
         table: a CSV file of one's own in the form of the embedded one: a line of column names that begins with

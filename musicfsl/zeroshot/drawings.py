@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from musicfsl.caching import atomic_directory
 from musicfsl.errors import InputError, import_extra
+from musicfsl.instruments import canonical
 from musicfsl.zeroshot._drawing_parts import Outline, drawn_names, outlines
-from musicfsl.zeroshot.instruments import canonical
 from musicfsl.zeroshot.side_information import SideInformation, UnknownNameError, nearest_names
 
 __all__ = ["DrawingVectors", "draw", "drawn_names", "write_drawings"]

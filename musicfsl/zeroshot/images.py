@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from musicfsl._progress import progress_bar
 from musicfsl.caching import atomic_directory, cache_root
 from musicfsl.errors import CacheError, DatasetError, InputError
+from musicfsl.instruments import canonical, canonical_names, name_key
 from musicfsl.zeroshot._image_files import IMAGE_SUFFIXES, load_image, walk_files
 from musicfsl.zeroshot._resnet import ResNet
-from musicfsl.zeroshot.instruments import canonical, canonical_names, name_key
 from musicfsl.zeroshot.side_information import SideInformation, UnknownNameError, nearest_names
 
 __all__ = ["ImageVectors"]

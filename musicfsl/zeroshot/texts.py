@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from musicfsl._tables import embedded_table, read_mapping
 from musicfsl.errors import CheckpointError, InputError, MissingExtraError, import_extra
-from musicfsl.zeroshot._tables import embedded_table, read_mapping
-from musicfsl.zeroshot.instruments import canonical, name_key
+from musicfsl.instruments import canonical, name_key
 from musicfsl.zeroshot.side_information import SideInformation, UnknownNameError, nearest_names
 
 __all__ = ["DEFAULT_PROMPT", "OFFLINE_MODEL", "TextVectors"]

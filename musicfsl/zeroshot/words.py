@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from musicfsl._tables import embedded_table, read_mapping
 from musicfsl.errors import InputError
-from musicfsl.zeroshot._tables import embedded_table, read_mapping
+from musicfsl.instruments import canonical, canonical_names, name_key
 from musicfsl.zeroshot._word_sources import KeyedVectorsLike, open_words
-from musicfsl.zeroshot.instruments import canonical, canonical_names, name_key
 from musicfsl.zeroshot.side_information import SideInformation, UnknownNameError
 
 __all__ = ["WordVectors"]

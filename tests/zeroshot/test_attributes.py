@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from musicfsl._tables import embedded_table, read_mapping, read_text
 from musicfsl.datasets._instruments import INSTRUMENTS, IRMAS_CODES
 from musicfsl.errors import InputError
-from musicfsl.zeroshot._tables import embedded_table, read_mapping, read_text
+from musicfsl.instruments import canonical_names
 from musicfsl.zeroshot.attributes import Attributes
-from musicfsl.zeroshot.instruments import canonical_names
 from musicfsl.zeroshot.side_information import UnknownNameError
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from musicfsl.datasets._instruments import INSTRUMENTS, IRMAS_CODES
 from musicfsl.errors import InputError
+from musicfsl.instruments import canonical, canonical_names
 from musicfsl.zeroshot import _drawing_parts as parts
 from musicfsl.zeroshot.drawings import DrawingVectors, draw, drawn_names, write_drawings
 from musicfsl.zeroshot.images import ImageVectors
-from musicfsl.zeroshot.instruments import canonical, canonical_names
 from musicfsl.zeroshot.side_information import UnknownNameError
 
 pytest.importorskip("PIL.Image", reason="Pillow comes with the extra zeroshot")

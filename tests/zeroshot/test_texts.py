@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from musicfsl._tables import embedded_table, read_mapping
 from musicfsl.errors import CheckpointError, InputError, MissingExtraError
+from musicfsl.instruments import canonical_names
 from musicfsl.zeroshot import texts
-from musicfsl.zeroshot._tables import embedded_table, read_mapping
-from musicfsl.zeroshot.instruments import canonical_names
 from musicfsl.zeroshot.side_information import UnknownNameError
 from musicfsl.zeroshot.texts import OFFLINE_MODEL, TextVectors
 

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from musicfsl._tables import embedded_table, read_mapping
 from musicfsl.errors import InputError
+from musicfsl.instruments import canonical_names
 from musicfsl.zeroshot import _word_downloads, _word_sources
-from musicfsl.zeroshot._tables import embedded_table, read_mapping
 from musicfsl.zeroshot._word_downloads import PublishedSet, published_set
-from musicfsl.zeroshot.instruments import canonical_names
 from musicfsl.zeroshot.side_information import UnknownNameError
 from musicfsl.zeroshot.words import WordVectors
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicfsl.errors import InputError
-from musicfsl.zeroshot.instruments import canonical, name_key
+from musicfsl.instruments import canonical, name_key
 from musicfsl.zeroshot.splits import ClassSplit, split_seen_unseen
 
 __all__ = [

@@ -75,5 +75,5 @@ def test_whatever_decides_the_result_decides_the_file(make_data, make_tones, tmp
     assert file(cache_dir=str(tmp_path / "elsewhere")) == file()
 
     before = file()
-    monkeypatch.setattr(zeroshot_reuse, "code_hash", lambda: "changed")
+    monkeypatch.setattr("musicfsl.training.reuse.code_hash", lambda: "changed")
     assert file() != before

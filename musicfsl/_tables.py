@@ -1,4 +1,4 @@
-"""The tables of `musicfsl.zeroshot` and users' own: YAML mappings, read so that no line is lost."""
+"""The tables written by hand in ``musicfsl/tables`` and users' own: YAML mappings, read so that no line is lost."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def embedded_table(name: str) -> Path:
         >>> embedded_table("instruments.yaml").name
         'instruments.yaml'
     """
-    return Path(str(resources.files("musicfsl.zeroshot") / "tables" / name))
+    return Path(str(resources.files("musicfsl") / "tables" / name))
 
 
 def read_text(path: str | os.PathLike[str]) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from musicfsl.backbones import ConvEncoder, Encoder
 from musicfsl.checkpoints import load_encoder, read_card
+from musicfsl.commands.shared import CommandParser, Printed, names_of
 from musicfsl.datasets import open_dataset
 from musicfsl.errors import InputError
 from musicfsl.features import FeatureStore
@@ -31,10 +32,7 @@ from musicfsl.zeroshot_checkpoints import (
     save_zeroshot,
 )
 
-__all__ = ["Printed", "run_zeroshot_command"]
-
-#: Makes a parser from a command's name, description and example.
-ParserMaker = Callable[[str, str, str], argparse.ArgumentParser]
+__all__ = ["run"]
 
 _USAGE = """\
 musicfsl zeroshot fit|evaluate|predict ...
@@ -46,42 +44,19 @@ musicfsl zeroshot fit|evaluate|predict ...
 example: musicfsl zeroshot fit --data synthetic --side attributes --n-unseen 10 --output runs"""
 
 
-class Printed(NamedTuple):
-    """What a command has to say.
-
-    Attributes:
-        result: as JSON can hold it.
-        text: the same for a reader.
-        as_json: which of them was asked for.
-    """
-
-    result: dict[str, Any]
-    text: str
-    as_json: bool
-
-
-def run_zeroshot_command(arguments: Sequence[str], make_parser: ParserMaker) -> Printed:
-    """Runs one of the three commands.
-
-    Args:
-        arguments: what stands behind ``musicfsl zeroshot``.
-        make_parser: of the command line.
-
-    Raises:
-        MusicfslError: a mistake of the user's.
-        SystemExit: for options that do not fit, and for help.
-    """
+def run(arguments: Sequence[str]) -> Printed:
+    """Runs one of the three commands; see `musicfsl.cli`."""
     commands = {"fit": _fit, "evaluate": _evaluate, "predict": _predict}
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_USAGE)
         raise SystemExit(0 if arguments else 2)
     if arguments[0] not in commands:
         raise InputError(f"there is no command 'zeroshot {arguments[0]}'; expected one of {', '.join(commands)}")
-    return commands[arguments[0]](list(arguments[1:]), make_parser)
+    return commands[arguments[0]](list(arguments[1:]))
 
 
-def _fit(arguments: list[str], make_parser: ParserMaker) -> Printed:
-    parser = make_parser(
+def _fit(arguments: list[str]) -> Printed:
+    parser = CommandParser(
         "zeroshot fit",
         "Train a model on the seen classes of a data set, and test it on the unseen ones.",
         "musicfsl zeroshot fit --data tinysol --side words:glove-wiki-gigaword-300 --split tinysol-words --output runs",
@@ -127,7 +102,7 @@ def _fit(arguments: list[str], make_parser: ParserMaker) -> Printed:
         options.data,
         options.side,
         options.split,
-        _names(options.unseen),
+        names_of(options.unseen),
         options.n_unseen,
         options.split_seed,
         options.val_classes,
@@ -165,8 +140,8 @@ def _fit(arguments: list[str], make_parser: ParserMaker) -> Printed:
     return Printed(result, f"{report}\n{fitted.epochs} epochs; model: {path}", options.json)
 
 
-def _evaluate(arguments: list[str], make_parser: ParserMaker) -> Printed:
-    parser = make_parser(
+def _evaluate(arguments: list[str]) -> Printed:
+    parser = CommandParser(
         "zeroshot evaluate",
         "Test a model on held-out clips of its seen classes and on unseen classes. On the data that it was trained on, "
         "these are the clips that were held out; on other data, all clips.",
@@ -206,8 +181,8 @@ def _cut_of(card: ZeroShotCard) -> dict[str, Any]:
     return {"duration": 1.0, "trim_db": 60.0, **card.data.get("settings", {})}
 
 
-def _predict(arguments: list[str], make_parser: ParserMaker) -> Printed:
-    parser = make_parser(
+def _predict(arguments: list[str]) -> Printed:
+    parser = CommandParser(
         "zeroshot predict",
         "Rank classes for recordings, by cosine similarity. Any names will do that the side information knows, whether "
         "or not the model has ever heard them.",
@@ -228,7 +203,7 @@ def _predict(arguments: list[str], make_parser: ParserMaker) -> Printed:
 
     card, model = read_zeroshot_card(options.checkpoint), load_zeroshot(options.checkpoint)
     side = open_side_of(options.checkpoint, options.side)
-    names = _names(options.classes)
+    names = names_of(options.classes)
     if names is None:
         names = [*card.seen, *card.unseen]
     elif names == ["all"]:
@@ -258,7 +233,3 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def _add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bootstrap", type=int, default=1000, help="samples for the intervals (default 1000)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-
-
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]

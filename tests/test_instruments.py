@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from musicfsl import instruments
 from musicfsl.datasets._instruments import INSTRUMENTS, IRMAS_CODES
 from musicfsl.errors import InputError
-from musicfsl.zeroshot import instruments
-from musicfsl.zeroshot.instruments import canonical, canonical_names, name_key
+from musicfsl.instruments import canonical, canonical_names, name_key
 
 TINYSOL = [
     "Accordion", "Contrabass", "Viola", "Cello", "Violin", "French Horn", "Bassoon", "Clarinet in Bb", "Flute",

@@ -12,12 +12,13 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from musicfsl.checkpoints import read_card
+from musicfsl.commands.shared import Printed
 from musicfsl.evaluation import EpisodeReport
 from musicfsl.training.data import EpisodicData
 from musicfsl.training.learner import EpisodicLearner
 from musicfsl.training.logs import run_loggers
 
-__all__ = ["run_training_command"]
+__all__ = ["fit", "test", "validate"]
 
 _DEFAULTS = Path(__file__).parent.parent / "configs" / "fit.yaml"
 
@@ -31,20 +32,22 @@ _HELP = {
 _SHORT_FORMS = {"--data": "--data.dataset", "--output": "--trainer.default_root_dir"}
 
 
-def run_training_command(command: str, arguments: Sequence[str]) -> tuple[dict[str, Any], bool]:
-    """Runs one of the three commands.
+def fit(arguments: Sequence[str]) -> Printed:
+    """Trains, then tests the best checkpoint; see `musicfsl.cli`."""
+    return _run("fit", arguments)
 
-    Args:
-        command: ``"fit"``, ``"validate"`` or ``"test"``.
-        arguments: what stands behind it on the command line.
 
-    Returns:
-        the results by name, and whether JSON was asked for.
+def validate(arguments: Sequence[str]) -> Printed:
+    """Runs the validation episodes; see `musicfsl.cli`."""
+    return _run("validate", arguments)
 
-    Raises:
-        MusicfslError: a mistake of the user's.
-        SystemExit: with code 2, after one line, for options that do not exist or do not fit.
-    """
+
+def test(arguments: Sequence[str]) -> Printed:
+    """Runs the test episodes; see `musicfsl.cli`."""
+    return _run("test", arguments)
+
+
+def _run(command: str, arguments: Sequence[str]) -> Printed:
     command_line = _Command(
         EpisodicLearner,
         EpisodicData,
@@ -63,7 +66,9 @@ def run_training_command(command: str, arguments: Sequence[str]) -> tuple[dict[s
         auto_configure_optimizers=False,
         load_from_checkpoint_support=False,
     )
-    return command_line.results, bool(command_line.config[command].get("json"))
+    results = command_line.results
+    lines = [f"{name}: {value['text'] if isinstance(value, dict) else value}" for name, value in results.items()]
+    return Printed(results, "\n".join(lines), as_json=bool(command_line.config[command].get("json")))
 
 
 def _expand_short_forms(arguments: Sequence[str]) -> list[str]:

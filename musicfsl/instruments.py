@@ -8,8 +8,8 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
+from musicfsl._tables import embedded_table, read_mapping
 from musicfsl.errors import InputError
-from musicfsl.zeroshot._tables import embedded_table, read_mapping
 
 __all__ = ["canonical", "canonical_names", "name_key"]
 
