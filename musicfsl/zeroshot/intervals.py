@@ -87,7 +87,7 @@ def mean_ci95_of_few(values: Sequence[float]) -> MeanInterval:
         0.50 +- 0.09
     """
     mean, normal = mean_ci95(values)
-    from scipy.stats import t  # comes with scikit-learn
+    from scipy.stats import t
 
     return MeanInterval(mean, normal / 1.96 * float(t.ppf(0.975, len(values) - 1)))
 
