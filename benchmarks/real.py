@@ -160,8 +160,11 @@ def halves_of(classes: Sequence[str]) -> tuple[list[str], list[str]]:
     return names[:middle], names[middle:]
 
 
-def train(sources: Sequence[ClassConditionalDataset], n_steps: int, seed: int) -> ConvEncoder:
-    """Trains a network on episodes of several sources by turns, then whitens on the last of them."""
+def train(sources: Sequence[ClassConditionalDataset], n_steps: int, seed: int, head: Head | None = None) -> ConvEncoder:
+    """Trains a network on episodes of several sources by turns, then whitens on the last of them.
+
+    The head is the plain one with cosine similarity where none is given.
+    """
     encoder = ConvEncoder(seed=seed)
     episodes = [
         EpisodeDataset(source, 20, 3, 3, n_episodes=n_steps, seed=seed, class_augment=VirtualInstruments())
@@ -175,7 +178,7 @@ def train(sources: Sequence[ClassConditionalDataset], n_steps: int, seed: int) -
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    learner = EpisodicLearner(encoder, PrototypicalHead("cosine"))
+    learner = EpisodicLearner(encoder, PrototypicalHead("cosine") if head is None else head)
     loader = EpisodeLoader(_ByTurns(episodes), Share(n_steps))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers")  # it needs none

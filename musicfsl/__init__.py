@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from musicfsl.datasets import (
         AudioFolder,
         ClassConditionalDataset,
+        Katunog,
+        MedleyDB,
         MedleySolosDB,
         Merged,
         SyntheticInstruments,
         TinySOL,
+        WindowedRecordings,
         open_dataset,
         split_classes,
     )
@@ -31,8 +34,10 @@ if TYPE_CHECKING:
     from musicfsl.errors import MusicfslError
     from musicfsl.evaluation import EpisodeReport, evaluate_episodes
     from musicfsl.features import FeatureStore
-    from musicfsl.heads import Head, PrototypicalHead
+    from musicfsl.heads import Head, HierarchicalPrototypicalHead, PrototypicalHead
+    from musicfsl.partition import Partition, partition_classes
     from musicfsl.spectrogram import LogMel
+    from musicfsl.taxonomy import Taxonomy
     from musicfsl.training import EpisodicData, EpisodicLearner
 
 _MODULE_OF = {
@@ -48,21 +53,28 @@ _MODULE_OF = {
     "EpisodicLearner": "training",
     "FeatureStore": "features",
     "Head": "heads",
+    "HierarchicalPrototypicalHead": "heads",
+    "Katunog": "datasets",
     "LogMel": "spectrogram",
+    "MedleyDB": "datasets",
     "MedleySolosDB": "datasets",
     "Merged": "datasets",
     "MfccEncoder": "backbones",
     "MusicfslError": "errors",
+    "Partition": "partition",
     "PrototypicalHead": "heads",
     "Standardizer": "embedding",
     "SyntheticInstruments": "datasets",
+    "Taxonomy": "taxonomy",
     "TinySOL": "datasets",
+    "WindowedRecordings": "datasets",
     "embed_dataset": "embedding",
     "evaluate_episodes": "evaluation",
     "load_audio": "audio",
     "load_encoder": "checkpoints",
     "load_head": "checkpoints",
     "open_dataset": "datasets",
+    "partition_classes": "partition",
     "read_card": "checkpoints",
     "save_encoder": "checkpoints",
     "split_classes": "datasets",
@@ -81,15 +93,21 @@ __all__ = [
     "EpisodicLearner",
     "FeatureStore",
     "Head",
+    "HierarchicalPrototypicalHead",
+    "Katunog",
     "LogMel",
+    "MedleyDB",
     "MedleySolosDB",
     "Merged",
     "MfccEncoder",
     "MusicfslError",
+    "Partition",
     "PrototypicalHead",
     "Standardizer",
     "SyntheticInstruments",
+    "Taxonomy",
     "TinySOL",
+    "WindowedRecordings",
     "__version__",
     "embed_dataset",
     "evaluate_episodes",
@@ -97,6 +115,7 @@ __all__ = [
     "load_encoder",
     "load_head",
     "open_dataset",
+    "partition_classes",
     "read_card",
     "save_encoder",
     "split_classes",

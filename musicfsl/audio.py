@@ -79,7 +79,7 @@ def audio_info(path: str | os.PathLike[str]) -> AudioInfo:
         AudioError: the file is missing, empty, not audio, holds no samples, or is truncated and its
             container tells (a loss that only decoding shows is found by `check_recording`).
     """
-    with _opened(path) as (_, info):
+    with opened_recording(path) as (_, info):
         return info
 
 
@@ -124,7 +124,7 @@ def load_audio(
     if duration is not None and not (math.isfinite(duration) and round(duration * sample_rate) > 0):
         raise InputError(f"duration is {duration}; expected seconds, at least one sample, or None for all")
 
-    with _opened(path) as (file, info):
+    with opened_recording(path) as (file, info):
         start, stop = round(offset * sample_rate), info.n_samples(sample_rate)
         if start >= stop:
             raise AudioError(f"{path} is {info.duration:.3f} s long; an excerpt from {offset:.3f} s on was asked for")
@@ -143,9 +143,9 @@ def check_recording(path: str | os.PathLike[str]) -> AudioInfo:
             values, or only silence.
     """
     silent = True
-    with _opened(path) as (file, info):
+    with opened_recording(path) as (file, info):
         for start in range(0, info.n_frames, _BLOCK):
-            silent &= not _read_mono(file, path, start, min(info.n_frames, start + _BLOCK)).any()
+            silent &= not read_mono(file, path, start, min(info.n_frames, start + _BLOCK)).any()
     if silent:
         raise AudioError(f"{path} holds only silence; remove it or record it again")
     return info
@@ -157,9 +157,9 @@ def is_silent(path: str | os.PathLike[str]) -> bool:
     Raises:
         AudioError: the file cannot be read.
     """
-    with _opened(path) as (file, info):
+    with opened_recording(path) as (file, info):
         starts = range(0, info.n_frames, _BLOCK)
-        return not any(_read_mono(file, path, start, min(info.n_frames, start + _BLOCK)).any() for start in starts)
+        return not any(read_mono(file, path, start, min(info.n_frames, start + _BLOCK)).any() for start in starts)
 
 
 def crop_or_pad(x: Tensor, length: int, offset: int = 0) -> Tensor:
@@ -214,8 +214,8 @@ def trim_silence(wave: Tensor, sample_rate: int, below_peak_db: float = 60.0) ->
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[soundfile.SoundFile, AudioInfo]]:
-    """Opens a recording for decoding, once all that can be known without decoding is in order."""
+def opened_recording(path: str | os.PathLike[str]) -> Iterator[tuple[soundfile.SoundFile, AudioInfo]]:
+    """Opens a recording for decoding with `read_mono`, once all that can be known without decoding is in order."""
     import soundfile
 
     path = Path(path)
@@ -248,7 +248,7 @@ def _read_resampled(
     """Reads samples ``start`` to ``stop`` of what the whole file resampled to ``sample_rate`` would be."""
     native = info.sample_rate
     if native == sample_rate:
-        return _read_mono(file, path, start, stop)
+        return read_mono(file, path, start, stop)
     import soxr
 
     # Both rates have a sample at the same instant only every so often; resampling must start at such an
@@ -257,12 +257,12 @@ def _read_resampled(
     context = math.ceil(_CONTEXT_SAMPLES * native / min(native, sample_rate))
     read_from = max(0, start * native // sample_rate - context) // grid * grid
     read_to = min(info.n_frames, -(-stop * native // sample_rate) + context)
-    resampled: np.ndarray = soxr.resample(_read_mono(file, path, read_from, read_to), native, sample_rate, quality="HQ")
+    resampled: np.ndarray = soxr.resample(read_mono(file, path, read_from, read_to), native, sample_rate, quality="HQ")
     skip = start - read_from * sample_rate // native
     return resampled[skip : skip + stop - start]
 
 
-def _read_mono(file: soundfile.SoundFile, path: str | os.PathLike[str], start: int, stop: int) -> np.ndarray:
+def read_mono(file: soundfile.SoundFile, path: str | os.PathLike[str], start: int, stop: int) -> np.ndarray:
     """Reads samples ``start`` to ``stop`` at the file's own rate, as the mean of the channels."""
     import soundfile
 
@@ -276,7 +276,9 @@ def _read_mono(file: soundfile.SoundFile, path: str | os.PathLike[str], start: i
             f"{path} is truncated or damaged (its header promises {file.frames} samples, but decoding ends "
             f"after {start + len(samples)}); copy it again"
         )
-    mono: np.ndarray = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+    channels = samples.shape[1]
+    # A matrix product is ten times as quick as the mean over so short an axis, and as exact.
+    mono: np.ndarray = samples[:, 0] if channels == 1 else samples @ np.full(channels, 1 / channels, dtype=np.float32)
     if not np.isfinite(mono).all():
         raise AudioError(f"{path} holds NaN or infinite samples; export it again")
     return mono

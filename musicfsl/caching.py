@@ -7,12 +7,12 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from musicfsl.errors import CacheError
 
-__all__ = ["atomic_directory", "cache_root"]
+__all__ = ["atomic_directory", "atomic_file", "cache_root"]
 
 #: Environment variable that names the folder for caches.
 CACHE_VARIABLE = "MUSICFSL_CACHE"
@@ -83,6 +83,42 @@ def atomic_directory(final: Path) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def atomic_file(final: Path) -> Iterator[Path]:
+    """Writes a file under a temporary name beside ``final``, and gives it its final name when it is complete.
+
+    Args:
+        final: the file to write, in place of one that is there. Its parents are made where missing.
+
+    Yields:
+        the temporary path, to be written in the ``with`` block; it ends like ``final``.
+
+    Raises:
+        CacheError: the place cannot be written, or is full.
+        Exception: whatever the ``with`` block raises; the temporary file is removed first.
+
+    Example:
+        >>> import tempfile
+        >>> final = Path(tempfile.mkdtemp()) / "four.txt"
+        >>> with atomic_file(final) as path:
+        ...     _ = path.write_text("16")
+        >>> final.read_text(), len(list(final.parent.iterdir()))
+        ('16', 1)
+    """
+    temporary = final.with_name(f".{uuid.uuid4().hex}.{final.name}")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(final)
+    except OSError as error:
+        if error.filename is None or Path(os.fsdecode(error.filename)) in (temporary, *final.parents):
+            raise _unwritable(final.parent, error) from None
+        raise
+    finally:
+        with suppress(OSError):  # nothing was written, or it has its final name
+            temporary.unlink()
 
 
 def _rename(temporary: Path, final: Path) -> None:

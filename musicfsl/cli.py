@@ -27,7 +27,9 @@ musicfsl COMMAND ...
   evaluate    few-shot accuracy of a checkpoint on any data, with its interval
   embed       write the embeddings of all clips to a file
   zeroshot    recognise classes that have no recordings: fit, evaluate, predict
-  data        list, prepare or verify data sets
+  annotate    find out what sounds when in a long recording
+  data        list, prepare or verify data sets; cut recordings into windows
+  partition   split classes so that each part has some of every family
   demo        train on the embedded set and compare with the baseline
 
 musicfsl COMMAND --help lists the options of a command.
@@ -41,7 +43,9 @@ _FUNCTIONS = {
     "evaluate": "musicfsl.commands.evaluate:run",
     "embed": "musicfsl.commands.embed:run",
     "zeroshot": "musicfsl.commands.zeroshot:run",
+    "annotate": "musicfsl.commands.annotate:run",
     "data": "musicfsl.commands.data:run",
+    "partition": "musicfsl.commands.partition:run",
     "demo": "musicfsl.commands.demo:run",
 }
 

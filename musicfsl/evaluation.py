@@ -21,7 +21,9 @@ from torch import Tensor
 from musicfsl.episodes import EpisodeIndices, EpisodeSampler
 from musicfsl.errors import InputError
 from musicfsl.heads.base import Head
+from musicfsl.hierarchy_reports import HierarchyReport, HierarchyTally
 from musicfsl.metrics import confusion_matrix, mean_ci95
+from musicfsl.taxonomy import Taxonomy
 
 __all__ = ["EpisodeReport", "evaluate_episodes"]
 
@@ -51,6 +53,7 @@ class EpisodeReport:
         confusion: int64 ``(n_classes, n_classes)``, true class by predicted class, over all episodes.
         grouped: True where support and query came from different groups.
         is_synthetic: True or False where it is known whether the data was synthetic, else None.
+        hierarchy: how bad the mistakes are by a taxonomy; None where none was given.
     """
 
     mean: float
@@ -67,6 +70,7 @@ class EpisodeReport:
     confusion: NDArray[np.int64]
     grouped: bool
     is_synthetic: bool | None = None
+    hierarchy: HierarchyReport | None = None
 
     @property
     def per_class(self) -> dict[str, float]:
@@ -90,6 +94,7 @@ class EpisodeReport:
             "is_synthetic": self.is_synthetic,
             "per_class": self.per_class,
             "confusion": self.confusion.tolist(),
+            "hierarchy": None if self.hierarchy is None else self.hierarchy.to_dict(),
         }
 
     def __str__(self) -> str:
@@ -99,6 +104,7 @@ class EpisodeReport:
             f"accuracy {self.mean:.3f} +- {self.ci95:.3f} (95 % interval over {self.n_episodes} episodes, "
             f"seed {self.seed}; chance {self.chance:.3f}; {self.n_way}-way {self.n_support}-shot, "
             f"{self.n_query} queries a class{sides}; {kind})"
+            + ("" if self.hierarchy is None else f"\n{self.hierarchy}")
         )
 
 
@@ -114,6 +120,7 @@ def evaluate_episodes(
     groups: ArrayLike | None = None,
     class_names: Sequence[str] | None = None,
     is_synthetic: bool | None = None,
+    taxonomy: Taxonomy | None = None,
 ) -> EpisodeReport:
     """Runs a head on many episodes drawn from embedded clips.
 
@@ -129,13 +136,14 @@ def evaluate_episodes(
         groups: int ``(N,)``: no group then stands on both sides of an episode.
         class_names: names by label, for messages and the report.
         is_synthetic: what the report says of the data.
+        taxonomy: a tree over the class names, for measures of how bad mistakes are (`EpisodeReport.hierarchy`).
 
     Returns:
         the report.
 
     Raises:
         EpisodeError: an episode of this shape is impossible; the message names the class and the shortage.
-        InputError: shapes do not fit, or an embedding is not finite.
+        InputError: shapes do not fit, an embedding is not finite, or a class is not in the taxonomy.
 
     Example:
         >>> from musicfsl.heads import PrototypicalHead
@@ -157,6 +165,10 @@ def evaluate_episodes(
 
     labels = np.unique(labels_of)
     n_classes = len(labels)
+    names = [str(label) if class_names is None else class_names[label] for label in labels]
+    if taxonomy is not None and class_names is None:
+        raise InputError("a taxonomy knows classes by their names; give class_names")
+    tally = None if taxonomy is None else HierarchyTally(taxonomy, names)
     support_targets = torch.arange(n_way, device=z.device).repeat_interleave(n_support)
     batch = max(1, _ROWS_PER_BATCH // (n_way * (n_support + n_query)))
     accuracies = np.empty(n_episodes)
@@ -184,6 +196,8 @@ def evaluate_episodes(
                 answer = np.take_along_axis(numbers, predicted.reshape(len(numbers), -1), axis=1)
                 truth = np.repeat(numbers, n_query, axis=1)
                 confusion += confusion_matrix(truth, answer, n_classes)
+                if tally is not None:
+                    tally.add(numbers, predicted)
     finally:
         head.train(was_training)
 
@@ -199,10 +213,11 @@ def evaluate_episodes(
         seed=seed,
         accuracies=accuracies,
         labels=labels.tolist(),
-        class_names=[str(label) if class_names is None else class_names[label] for label in labels],
+        class_names=names,
         confusion=confusion,
         grouped=groups is not None,
         is_synthetic=is_synthetic,
+        hierarchy=None if tally is None else tally.report(),
     )
 
 

@@ -79,6 +79,7 @@ class FeatureStore(ClassConditionalDataset):
         self.front_end_settings = about["front_end"]
         self.targets = items["targets"]
         self.groups = items.get("groups")
+        self.is_copy = items.get("is_copy")
         self.lengths = items["lengths"]
         self.length = n_frames
         self.seed = seed
@@ -210,9 +211,11 @@ def _compute(
             file.write(frames.tobytes())
         file.seek(0)
         file.write(_npy_header(int(lengths.sum()), n_features))
-    items = {"targets": dataset.targets, "lengths": lengths}
+    items: dict[str, NDArray[Any]] = {"targets": dataset.targets, "lengths": lengths}
     if dataset.groups is not None:
         items["groups"] = dataset.groups
+    if dataset.is_copy is not None:
+        items["is_copy"] = dataset.is_copy
     np.savez(folder / _ITEMS, **items)  # type: ignore[arg-type]
     (folder / _ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
 
@@ -245,7 +248,7 @@ def _npy_header(n_frames: int, n_features: int) -> bytes:
     return b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + text.ljust(117).encode() + b"\n"
 
 
-def _read_about(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.int64]]]:
+def _read_about(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     if not folder.is_dir():
         raise CacheError(f"the feature store {folder} does not exist; make it with FeatureStore.build")
     try:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from musicfsl.errors import InputError
 
-__all__ = ["MeanInterval", "confusion_matrix", "mean_ci95"]
+__all__ = ["MeanInterval", "confusion_matrix", "macro_f1", "mean_ci95"]
 
 
 class MeanInterval(NamedTuple):
@@ -69,3 +69,29 @@ def confusion_matrix(
     n = classes if isinstance(classes, int) else len(classes)
     counts = np.bincount(targets.reshape(-1) * n + predictions.reshape(-1), minlength=n * n)
     return counts.reshape(n, n)
+
+
+def macro_f1(confusion: ArrayLike) -> NDArray[np.float64]:
+    r"""Mean over classes of :math:`F_1 = 2 \, tp / (2 \, tp + fp + fn)`, which punishes a class that is said too often.
+
+    A class that was neither asked for nor answered is left out of the mean.
+
+    Args:
+        confusion: ``(..., C, C)`` counts, true class by predicted class.
+
+    Returns:
+        float64 ``(...)``; NaN where there are no counts at all.
+
+    Example:
+        >>> float(macro_f1([[3, 1], [0, 4]]).round(3))
+        0.873
+    """
+    counts = np.asarray(confusion, dtype=np.float64)
+    if counts.ndim < 2 or counts.shape[-1] != counts.shape[-2]:
+        raise InputError(f"the confusion matrix has shape {counts.shape}; expected (..., C, C)")
+    right = np.diagonal(counts, axis1=-2, axis2=-1)
+    said_or_asked = counts.sum(axis=-2) + counts.sum(axis=-1)
+    occurs = said_or_asked > 0
+    f1 = np.divide(2 * right, said_or_asked, out=np.zeros_like(said_or_asked), where=occurs)
+    n_classes = occurs.sum(axis=-1)
+    return np.divide(f1.sum(axis=-1), n_classes, out=np.full(n_classes.shape, np.nan), where=n_classes > 0)

@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 from benchmarks import __main__ as bench
-from benchmarks import decoding, episodes, imports, real, spectrogram, synthetic, training
+from benchmarks import annotate, decoding, episodes, imports, real, spectrogram, synthetic, training
 from benchmarks.names import same_instrument, without_instruments
 from benchmarks.rows import Row, as_table, in_new_process
 from musicfsl import EpisodeDataset, SyntheticInstruments
@@ -101,6 +101,19 @@ def _tiny_instruments(**arguments: object) -> SyntheticInstruments:
 def test_decoding() -> None:
     (row,) = decoding.measure(n_files=8, repeats=1)
     assert row.ratio is not None
+
+
+def test_annotate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(annotate, "in_new_process", lambda _, path, n_threads: annotate.annotate_once(path, n_threads))
+    threads = torch.get_num_threads()
+    try:
+        short, longer, memory = annotate.measure(minutes=(0.1, 0.2), n_threads=1)
+    finally:
+        torch.set_num_threads(threads)
+    assert short.what == "annotating 0.1 min with 1 threads"
+    assert longer.ratio is not None
+    assert longer.ratio > 1
+    assert memory.ours.endswith("MB")
 
 
 def test_synthetic_and_spectrogram() -> None:

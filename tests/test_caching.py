@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from musicfsl.caching import atomic_directory, cache_root
+from musicfsl.caching import atomic_directory, atomic_file, cache_root
 from musicfsl.errors import CacheError
 
 
@@ -116,3 +116,37 @@ def test_a_file_in_the_way_is_named_and_kept(tmp_path: Path) -> None:
 def test_an_unreadable_recording_is_not_blamed_on_the_cache(tmp_path: Path) -> None:
     with pytest.raises(PermissionError, match=r"song\.wav"), atomic_directory(tmp_path / "final"):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path / "song.wav"))
+
+
+class TestFile:
+    def test_appears_whole_in_place_of_another(self, tmp_path: Path) -> None:
+        final = tmp_path / "missing" / "final.txt"
+        for text in ("first", "second"):
+            with atomic_file(final) as path:
+                path.write_text(text)
+                assert path.parent == final.parent and path.suffix == ".txt"
+                assert final.exists() == (text == "second")
+            assert final.read_text() == text
+        assert list(final.parent.iterdir()) == [final]
+
+    def test_a_failure_leaves_what_was_there(self, tmp_path: Path) -> None:
+        final = tmp_path / "final.txt"
+        final.write_text("before")
+        with pytest.raises(KeyError), atomic_file(final) as path:
+            path.write_text("half")
+            raise KeyError
+        assert final.read_text() == "before" and list(tmp_path.iterdir()) == [final]
+
+    def test_a_place_that_cannot_be_written(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("x")
+        with pytest.raises(CacheError, match="cannot be written"), atomic_file(tmp_path / "file" / "final.txt"):
+            pass
+
+    def test_a_full_disk(self, tmp_path: Path) -> None:
+        with pytest.raises(CacheError, match="No space left"), atomic_file(tmp_path / "final.txt"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_errors_of_other_files_are_not_the_caches(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError), atomic_file(tmp_path / "final.txt"):
+            (tmp_path / "elsewhere" / "missing.wav").read_bytes()

@@ -145,7 +145,7 @@ class TestMistakes:
 @pytest.mark.parametrize(
     "arguments",
     [[], ["fit"], ["validate"], ["test"], ["evaluate"], ["embed"], ["data"], ["data", "list"], ["data", "prepare"],
-     ["data", "verify"], ["demo"]],
+     ["data", "verify"], ["data", "windows"], ["demo"]],
 )  # fmt: skip
 def test_every_command_has_help_with_an_example(capsys, arguments: list[str]) -> None:
     code, out, _ = run(capsys, *arguments, "--help")

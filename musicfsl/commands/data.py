@@ -1,9 +1,10 @@
-"""`musicfsl data`: list, prepare and verify data sets."""
+"""`musicfsl data`: list, prepare and verify data sets, and cut long recordings into windows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from musicfsl.commands import windows
 from musicfsl.commands.shared import CommandParser, Printed
 
 __all__ = ["run"]
@@ -11,9 +12,11 @@ __all__ = ["run"]
 
 def run(arguments: Sequence[str]) -> Printed:
     """Runs the command; see `musicfsl.cli`."""
-    parser = CommandParser("data", "List, prepare or verify data sets.", "musicfsl data prepare tinysol")
+    parser = CommandParser(
+        "data", "List, prepare or verify data sets, or cut recordings into windows.", "musicfsl data prepare tinysol"
+    )
     actions = parser.add_subparsers(
-        dest="action", required=True, metavar="list|prepare|verify", parser_class=CommandParser
+        dest="action", required=True, metavar="list|prepare|verify|windows", parser_class=CommandParser
     )
     listing = actions.add_parser("list", description="All data sets by name.", epilog="musicfsl data list --json")
     prepare = actions.add_parser(
@@ -24,11 +27,19 @@ def run(arguments: Sequence[str]) -> Printed:
         "verify", description="Decode every recording, or compare checksums.", epilog="musicfsl data verify my_sounds/"
     )
     verify.add_argument("name", metavar="NAME|FOLDER")
-    for action in (prepare, verify):
+    cut = actions.add_parser(
+        "windows",
+        description="Cut long recordings into windows, leave silence out, and count or write them.",
+        epilog="musicfsl data windows my_stems/ --example-length 1 --hop-length 0.5 --output my_windows/",
+    )
+    windows.add_options(cut)
+    for action in (prepare, verify, cut):
         action.add_argument("--root", help="folder of the data set (default: the usual place)")
-    for action in (listing, prepare, verify):
+    for action in (listing, prepare, verify, cut):
         action.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args(arguments)
+    if options.action == "windows":
+        return windows.run(options)
 
     from dataclasses import asdict
 

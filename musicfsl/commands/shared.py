@@ -64,7 +64,7 @@ def embedded(options: argparse.Namespace, default_classes: list[str] | None) -> 
 
     encoder = load_encoder(options.checkpoint)
     source = open_dataset(options.data, sample_rate=encoder.sample_rate, duration=None)
-    store: ClassConditionalDataset = FeatureStore.build(source, encoder.front_end)
+    store = FeatureStore.build(source, encoder.front_end).originals()
     if options.classes:
         store = store.subset(classes=[name.strip() for name in options.classes.split(",")])
     elif default_classes and read_card(options.checkpoint).data.get("name") == store.name:

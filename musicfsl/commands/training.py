@@ -13,6 +13,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from musicfsl.checkpoints import read_card
 from musicfsl.commands.shared import Printed
+from musicfsl.errors import MusicfslError
 from musicfsl.evaluation import EpisodeReport
 from musicfsl.training.data import EpisodicData
 from musicfsl.training.learner import EpisodicLearner
@@ -20,7 +21,8 @@ from musicfsl.training.logs import run_loggers
 
 __all__ = ["fit", "test", "validate"]
 
-_DEFAULTS = Path(__file__).parent.parent / "configs" / "fit.yaml"
+_CONFIGS = Path(__file__).parent.parent / "configs"
+_DEFAULTS = _CONFIGS / "fit.yaml"
 
 _HELP = {
     "fit": ("Train an encoder on episodes.", "musicfsl fit --data my_sounds/ --output runs --trainer.max_epochs 20"),
@@ -29,7 +31,11 @@ _HELP = {
 }
 
 # Short form -> the option that it stands for.
-_SHORT_FORMS = {"--data": "--data.dataset", "--output": "--trainer.default_root_dir"}
+_SHORT_FORMS = {
+    "--data": "--data.dataset",
+    "--output": "--trainer.default_root_dir",
+    "--partition": "--data.partition",
+}
 
 
 def fit(arguments: Sequence[str]) -> Printed:
@@ -55,8 +61,9 @@ def _run(command: str, arguments: Sequence[str]) -> Printed:
         parser_class=_Parser,
         parser_kwargs={
             name: {
-                "description": f"{description} --data NAME|FOLDER and --output DIR are short for --data.dataset and "
-                "--trainer.default_root_dir; everything else by dotted flags or a YAML file.",
+                "description": f"{description} --data NAME|FOLDER, --partition FILE and --output DIR are short for "
+                "--data.dataset, --data.partition and --trainer.default_root_dir; everything else by dotted flags or a "
+                "YAML file.",
                 "epilog": f"example: {example}",
                 "default_config_files": [str(_DEFAULTS)],
             }
@@ -72,15 +79,28 @@ def _run(command: str, arguments: Sequence[str]) -> Printed:
 
 
 def _expand_short_forms(arguments: Sequence[str]) -> list[str]:
-    """``--data my_sounds/`` to ``--data.dataset my_sounds/``; a YAML file stays what LightningCLI makes of it."""
-    expanded = []
+    """``--data my_sounds/`` to ``--data.dataset my_sounds/``; a YAML file stays what LightningCLI makes of it.
+
+    And ``--config NAME`` to the file of that name which comes with the package.
+    """
+    expanded: list[str] = []
     for i, argument in enumerate(arguments):
         option, equals, value = argument.partition("=")
         value = value if equals else (arguments[i + 1] if i + 1 < len(arguments) else "")
         if option in _SHORT_FORMS and not value.endswith((".yaml", ".yml")):
             argument = _SHORT_FORMS[option] + equals + (value if equals else "")
+        elif option == "--config" and equals:
+            argument = f"--config={_shipped_or(value)}"
+        elif expanded and expanded[-1] == "--config":
+            argument = _shipped_or(argument)
         expanded.append(argument)
     return expanded
+
+
+def _shipped_or(config: str) -> str:
+    """The path of a shipped configuration by its name; anything else as it is."""
+    shipped = _CONFIGS / f"{config}.yaml"
+    return str(shipped) if config.isidentifier() and shipped.is_file() else config
 
 
 class _Parser(LightningArgumentParser):
@@ -90,6 +110,8 @@ class _Parser(LightningArgumentParser):
         super().__init__(*args, allow_abbrev=False, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if not self.exit_on_error:  # the value is only tried as one of several types
+            super().error(message, ex)
         reason = " ".join(message.split())
         print(f"musicfsl: {reason[:500]} (all options: musicfsl fit --help)", file=sys.stderr)
         raise SystemExit(2)
@@ -115,6 +137,15 @@ class _Command(LightningCLI):
         path = self._get_early("ckpt_path")
         if path and path not in ("best", "last"):
             read_card(path)
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except ValueError as error:  # the parser's, wrapped around what a constructor of ours has said
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, MusicfslError):
+                cause = cause.__cause__ or cause.__context__
+            raise (cause or error) from None
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         if self._get(self.config_init, "trainer.logger") in (None, True):

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from musicfsl.datasets.base import ClassConditionalDataset, Subset, split_classes
     from musicfsl.datasets.folder import AudioFolder
+    from musicfsl.datasets.katunog import Katunog
     from musicfsl.datasets.medley_solos import MedleySolosDB
+    from musicfsl.datasets.medleydb import MedleyDB
     from musicfsl.datasets.merged import Merged
     from musicfsl.datasets.registry import (
         DatasetInfo,
@@ -21,17 +23,22 @@ if TYPE_CHECKING:
     )
     from musicfsl.datasets.synthetic import SyntheticInstruments
     from musicfsl.datasets.tinysol import TinySOL
+    from musicfsl.datasets.windowed import Recording, WindowedRecordings
 
 __all__ = [
     "AudioFolder",
     "ClassConditionalDataset",
     "DatasetInfo",
+    "Katunog",
+    "MedleyDB",
     "MedleySolosDB",
     "Merged",
+    "Recording",
     "Subset",
     "SyntheticInstruments",
     "TinySOL",
     "VerificationReport",
+    "WindowedRecordings",
     "dataset_info",
     "dataset_names",
     "open_dataset",
@@ -44,12 +51,16 @@ _MODULE_OF = {
     "AudioFolder": "folder",
     "ClassConditionalDataset": "base",
     "DatasetInfo": "registry",
+    "Katunog": "katunog",
+    "MedleyDB": "medleydb",
     "MedleySolosDB": "medley_solos",
     "Merged": "merged",
+    "Recording": "windowed",
     "Subset": "base",
     "SyntheticInstruments": "synthetic",
     "TinySOL": "tinysol",
     "VerificationReport": "registry",
+    "WindowedRecordings": "windowed",
     "dataset_info": "registry",
     "dataset_names": "registry",
     "open_dataset": "registry",

@@ -19,7 +19,7 @@ from musicfsl.audio import audio_info, check_recording, is_silent, load_audio
 from musicfsl.datasets.base import ClassConditionalDataset, hash_of
 from musicfsl.errors import AudioError, DatasetError, InputError
 
-__all__ = ["FileDataset", "Problem", "verify_files"]
+__all__ = ["FileDataset", "Problem", "some", "verify_files"]
 
 Short = Literal["pad", "refuse"]
 Long = Literal["crop", "windows"]
@@ -47,6 +47,7 @@ class FileDataset(ClassConditionalDataset):
     Attributes:
         root: folder that the paths are relative to.
         paths: one relative POSIX path a recording.
+        file_lengths: int64, one a recording: its length in samples at ``sample_rate``.
         file_of: int64 ``(N,)``: index into ``paths`` of the recording that each item is cut from.
         starts: int64 ``(N,)``: first sample of each item in its recording, at ``sample_rate``.
         group_names: what each number in ``groups`` stands for; empty where ``groups`` is None.
@@ -97,6 +98,7 @@ class FileDataset(ClassConditionalDataset):
         self.seed = seed
 
         file_lengths, self._stamps = self._read_headers()
+        self.file_lengths: NDArray[np.int64] = file_lengths
         if short == "refuse" and self.length is not None:
             self._refuse_short(file_lengths, self.length)
         if long == "windows" and self.length is not None:
@@ -137,15 +139,7 @@ class FileDataset(ClassConditionalDataset):
         n_samples = available if length is None else min(length, available)
         if n_samples <= 0:
             return torch.zeros(1, 0)
-        path = self.path(index)
-        start = int(self.starts[index]) + offset
-        wave = load_audio(path, self.sample_rate, start / self.sample_rate, n_samples / self.sample_rate)
-        if wave.shape[1] != n_samples:
-            raise AudioError(f"{path} became shorter since the data set was opened; open the data set again")
-        # A silent excerpt of a recording that sounds elsewhere is data; a silent recording is a mistake.
-        if not wave.any() and is_silent(path):
-            raise AudioError(f"{path} holds only silence; remove it or record it again")
-        return wave
+        return self._decode(self.path(index), int(self.starts[index]) + offset, n_samples)
 
     def fingerprint(self) -> str:
         """A hash of the recordings (relative paths, sizes, times of change) and of all that decides on the items.
@@ -161,6 +155,7 @@ class FileDataset(ClassConditionalDataset):
                 "targets": self.targets.tolist(),
                 "groups": None if self.groups is None else self.groups.tolist(),
                 "items": [self.file_of.tolist(), self.starts.tolist(), self.lengths.tolist()],
+                **({} if self.is_copy is None else {"is_copy": self.is_copy.tolist()}),
             }
         )
 
@@ -170,6 +165,16 @@ class FileDataset(ClassConditionalDataset):
     def verify(self, show_progress: bool = False) -> list[Problem]:
         """Decodes every recording from end to end, and tells which ones cannot be used."""
         return verify_files(self.root, self.paths, show_progress)
+
+    def _decode(self, path: Path, start: int, n_samples: int) -> Tensor:
+        """Reads samples of a recording that must be there."""
+        wave = load_audio(path, self.sample_rate, start / self.sample_rate, n_samples / self.sample_rate)
+        if wave.shape[1] != n_samples:
+            raise AudioError(f"{path} became shorter since the data set was opened; open the data set again")
+        # A silent excerpt of a recording that sounds elsewhere is data; a silent recording is a mistake.
+        if not wave.any() and is_silent(path):
+            raise AudioError(f"{path} holds only silence; remove it or record it again")
+        return wave
 
     def _read_headers(self) -> tuple[NDArray[np.int64], list[tuple[int, int]]]:
         """Length of every recording at `sample_rate`, and its size in bytes and time of change in ns."""
@@ -187,7 +192,7 @@ class FileDataset(ClassConditionalDataset):
                 problems.append(str(error).rpartition("; ")[0] or str(error))
         if problems:
             raise DatasetError(
-                f"{len(problems)} of {len(self.paths)} recordings in {self.root} cannot be used: {_some(problems)}. "
+                f"{len(problems)} of {len(self.paths)} recordings in {self.root} cannot be used: {some(problems)}. "
                 f"Mend or remove them; 'musicfsl data verify \"{self.root}\"' lists every bad file"
             )
         return np.array(lengths, dtype=np.int64), stamps
@@ -198,7 +203,7 @@ class FileDataset(ClassConditionalDataset):
             named = [f"{self.paths[i]} ({file_lengths[i] / self.sample_rate:.3f} s)" for i in short]
             raise DatasetError(
                 f"{len(short)} of {len(self.paths)} recordings in {self.root} are shorter than "
-                f"{length / self.sample_rate:g} s: {_some(named)}. Ask for a shorter duration or short='pad'"
+                f"{length / self.sample_rate:g} s: {some(named)}. Ask for shorter items or short='pad'"
             )
 
 
@@ -252,7 +257,7 @@ def _window_starts(n_samples: int, length: int, step: int) -> list[int]:
     return starts
 
 
-def _some(items: Sequence[str]) -> str:
+def some(items: Sequence[str]) -> str:
     """The first few, and how many more there are."""
     more = len(items) - _N_SHOWN
     return "; ".join(items[:_N_SHOWN]) + (f"; and {more} more" if more > 0 else "")

@@ -48,6 +48,7 @@ class ClassConditionalDataset(Dataset[tuple[Tensor, int]], ABC):
         is_synthetic: True where no item is a recording of the world.
         families: class name -> family of instruments; None where nothing is known of them.
         front_end_settings: of the front end that made stored features; None for waves.
+        is_copy: bool array ``(N,)``, True for augmented copies of other items; None where there are none.
     """
 
     name: str
@@ -61,6 +62,7 @@ class ClassConditionalDataset(Dataset[tuple[Tensor, int]], ABC):
     is_synthetic: bool = False
     families: dict[str, str] | None = None
     front_end_settings: dict[str, Any] | None = None
+    is_copy: NDArray[np.bool_] | None = None
 
     @abstractmethod
     def read(self, index: int, offset: int = 0, length: int | None = None) -> Tensor:
@@ -121,6 +123,12 @@ class ClassConditionalDataset(Dataset[tuple[Tensor, int]], ABC):
             DatasetError: a class name is unknown or given twice.
         """
         return Subset(self, classes=classes, indices=indices)
+
+    def originals(self) -> ClassConditionalDataset:
+        """The items that are no augmented copies, which all evaluation takes; the data set itself where all are."""
+        if self.is_copy is None or not self.is_copy.any():
+            return self
+        return self.subset(indices=np.flatnonzero(~self.is_copy))
 
     @property
     def recorded_classes(self) -> list[str]:
@@ -198,6 +206,7 @@ class Subset(ClassConditionalDataset):
         self.is_synthetic = dataset.is_synthetic
         self.families = None if dataset.families is None else {name: dataset.families[name] for name in kept}
         self.front_end_settings = dataset.front_end_settings
+        self.is_copy = None if dataset.is_copy is None else dataset.is_copy[chosen]
 
     def read(self, index: int, offset: int = 0, length: int | None = None) -> Tensor:
         return self.dataset.read(int(self.indices[index]), offset, length)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from musicfsl.audio import AUDIO_SUFFIXES
 from musicfsl.datasets._files import FileDataset, Long, Problem, Short, verify_files
+from musicfsl.datasets._window_table import TABLE_NAME, read_window_table
 from musicfsl.errors import DatasetError, InputError
 
-__all__ = ["AudioFolder", "verify_folder"]
+__all__ = ["AudioFolder", "list_recordings", "verify_folder"]
 
 
 class AudioFolder(FileDataset):
@@ -22,7 +23,8 @@ class AudioFolder(FileDataset):
     Recordings may lie in folders within a class folder, and may mix formats (WAV, FLAC, OGG, MP3, AIFF),
     sample rates and numbers of channels; they are mixed to mono and resampled when read. Names that begin
     with a dot are ignored. Other files (by their suffix) and files beside the class folders are left out
-    with one warning that names them.
+    with one warning that names them. In a folder that ``musicfsl data windows`` has written, its table
+    ``windows.csv`` tells the groups, unless ``group_pattern`` does, and which recordings are augmented copies.
 
     Args:
         root: the folder.
@@ -68,8 +70,11 @@ class AudioFolder(FileDataset):
         seed: int = 0,
     ) -> None:
         folder = Path(root).expanduser().absolute()
-        paths = _list_recordings(folder)
-        groups = None if group_pattern is None else _captured(group_pattern, paths)
+        paths = list_recordings(folder)
+        table = read_window_table(folder, paths)
+        groups = None if table is None else table.groups
+        if group_pattern is not None:
+            groups = _captured(group_pattern, paths)
         super().__init__(
             folder.name,
             folder,
@@ -83,6 +88,8 @@ class AudioFolder(FileDataset):
             hop=hop,
             seed=seed,
         )
+        if table is not None and table.is_copy.any():
+            self.is_copy = table.is_copy[self.file_of]
 
 
 def verify_folder(root: str | os.PathLike[str], show_progress: bool = False) -> tuple[int, list[Problem]]:
@@ -95,11 +102,11 @@ def verify_folder(root: str | os.PathLike[str], show_progress: bool = False) -> 
         DatasetError: ``root`` is not laid out as one sub-folder a class.
     """
     folder = Path(root).expanduser().absolute()
-    paths = _list_recordings(folder)
+    paths = list_recordings(folder)
     return len(paths), verify_files(folder, paths, show_progress)
 
 
-def _list_recordings(root: Path) -> list[str]:
+def list_recordings(root: Path) -> list[str]:
     """Relative POSIX paths of all recordings, sorted; the first part is the class."""
     if not root.is_dir():
         raise DatasetError(f"{root} is not a folder; expected one with a sub-folder of recordings a class")
@@ -119,7 +126,7 @@ def _list_recordings(root: Path) -> list[str]:
             f"{root} has folders without recordings: {', '.join(empty)}; every sub-folder is a class, "
             "so add recordings or move them elsewhere"
         )
-    _warn_of(root, sorted(set(files) - set(recordings)))
+    _warn_of(root, sorted(set(files) - {*recordings, TABLE_NAME}))
     return recordings
 
 

@@ -55,6 +55,9 @@ class Merged(ClassConditionalDataset):
         class_starts = np.cumsum([0] + [len(dataset.classes) for dataset in datasets])
         self.targets = np.concatenate([d.targets + start for d, start in zip(datasets, class_starts, strict=False)])
         self.groups = _disjoint_groups(datasets)
+        if any(dataset.is_copy is not None for dataset in datasets):
+            copies = [np.zeros(len(d), dtype=bool) if d.is_copy is None else d.is_copy for d in datasets]
+            self.is_copy = np.concatenate(copies)
         self._starts = np.cumsum([0] + [len(dataset) for dataset in datasets])
 
     def read(self, index: int, offset: int = 0, length: int | None = None) -> Tensor:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from musicfsl._progress import progress_bar
+from musicfsl.datasets._collections import WindowedCollection
 from musicfsl.datasets._files import Problem
 from musicfsl.datasets._mirdata import MirdataDataset
 from musicfsl.datasets.base import ClassConditionalDataset
@@ -22,6 +23,7 @@ __all__ = [
     "VerificationReport",
     "dataset_info",
     "dataset_names",
+    "is_windowed",
     "open_dataset",
     "prepare_dataset",
     "verify_dataset",
@@ -84,6 +86,27 @@ _TABLE = (
         source="https://zenodo.org/record/3464194",
         class_path="musicfsl.datasets.medley_solos:MedleySolosDB",
     ),
+    DatasetInfo(
+        name="medleydb",
+        description="stems of multitrack recordings, by instrument, in windows; audio on request, but requests now go "
+        "unanswered: for those who have a copy",
+        size="196 pieces, some 65 classes",
+        licence="CC BY-NC-SA 4.0",
+        citation="Bittner et al., MedleyDB: a multitrack dataset for annotation-intensive MIR research, ISMIR 2014; "
+        "MedleyDB 2.0, ISMIR 2016",
+        source="https://zenodo.org/records/1649325, https://zenodo.org/records/1715175",
+        class_path="musicfsl.datasets.medleydb:MedleyDB",
+    ),
+    DatasetInfo(
+        name="katunog",
+        description="Philippine instruments, recorded where they are played, in windows; records to download by hand",
+        size="more than a hundred instruments",
+        licence="the collection's own terms; not to be redistributed",
+        citation="KATUNOG: Philippine indigenous instrument sounds database, DOST-ASTI and University of the "
+        "Philippines Diliman, 2021",
+        source="https://katunog.asti.dost.gov.ph",
+        class_path="musicfsl.datasets.katunog:Katunog",
+    ),
 )
 
 
@@ -118,7 +141,7 @@ def dataset_names() -> list[str]:
 
     Example:
         >>> dataset_names()
-        ['synthetic', 'tinysol', 'medley_solos_db']
+        ['synthetic', 'tinysol', 'medley_solos_db', 'medleydb', 'katunog']
     """
     return [info.name for info in _TABLE]
 
@@ -139,6 +162,16 @@ def dataset_info(name: str) -> DatasetInfo:
     raise DatasetError(
         f"there is no data set '{name}'.{did_you_mean(name, dataset_names())} Known: {', '.join(dataset_names())}"
     )
+
+
+def is_windowed(name: str) -> bool:
+    """Whether a data set gives windows of long recordings, and takes the settings of `WindowedRecordings`.
+
+    Example:
+        >>> is_windowed("medleydb"), is_windowed("tinysol")
+        (True, False)
+    """
+    return issubclass(_import_class(dataset_info(name)), WindowedCollection)
 
 
 def open_dataset(name_or_folder: str | os.PathLike[str] | None = None, **settings: Any) -> ClassConditionalDataset:
@@ -174,13 +207,15 @@ def prepare_dataset(
 ) -> VerificationReport:
     """Downloads or makes a data set, unless all of it is there, and verifies it.
 
+    Of a data set that cannot be downloaded, the copy that you have is verified.
+
     Args:
         name: one of `dataset_names`.
         root: folder to put it in; None takes the default place.
         show_progress: draws progress bars.
 
     Raises:
-        DatasetError: the name is unknown, or the download failed.
+        DatasetError: the name is unknown, the download failed, or the data set cannot be downloaded and is not there.
         MissingExtraError: a package that the data set needs is not installed.
     """
     dataset_class = _import_class(dataset_info(name))
@@ -215,7 +250,7 @@ def verify_dataset(
         return VerificationReport(folder.name, str(folder), n_recordings, tuple(problems))
     name = str(name_or_folder)
     dataset_class = _import_class(_named(name))
-    if issubclass(dataset_class, MirdataDataset):
+    if issubclass(dataset_class, (MirdataDataset, WindowedCollection)):
         n_recordings, problems = dataset_class.validate(root, show_progress=show_progress)
         return VerificationReport(name, str(dataset_class.root_of(root)), n_recordings, tuple(problems))
     dataset = dataset_class(cache_dir=root, progress=show_progress)  # made on first use, not downloaded

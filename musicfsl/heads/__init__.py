@@ -4,12 +4,13 @@ from typing import Any
 
 from musicfsl.errors import InputError, did_you_mean
 from musicfsl.heads.base import Head, HeadState
+from musicfsl.heads.hierarchical import HierarchicalPrototypicalHead
 from musicfsl.heads.prototypical import PrototypicalHead
 
-__all__ = ["HEADS", "Head", "HeadState", "PrototypicalHead", "build_head"]
+__all__ = ["HEADS", "Head", "HeadState", "HierarchicalPrototypicalHead", "PrototypicalHead", "build_head"]
 
 #: Name -> class. A new head is one file and one line here.
-HEADS: dict[str, type[Head]] = {head.name: head for head in (PrototypicalHead,)}
+HEADS: dict[str, type[Head]] = {head.name: head for head in (PrototypicalHead, HierarchicalPrototypicalHead)}
 
 
 def build_head(name: str, settings: dict[str, Any]) -> Head:

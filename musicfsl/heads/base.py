@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from musicfsl.errors import InputError
 
-__all__ = ["Classes", "Head", "HeadState", "class_means", "target_positions"]
+__all__ = ["Classes", "Head", "HeadState", "class_means", "mean_cross_entropy", "target_positions"]
 
 #: What the columns of the logits stand for: names (targets are then positions in the list), integer labels
 #: (targets are then those labels, in any order and with gaps), or None for targets ``0 .. n_way - 1``.
@@ -70,12 +70,46 @@ class Head(nn.Module, ABC):
         """Mean cross-entropy of the logits.
 
         Args:
-            logits: ``(n_query_total, n_way)``.
+            logits: ``(..., n_query_total, n_way)``.
             query_targets: int64 ``(n_query_total,)``, in the terms of ``classes``.
             classes: as given to `adapt`.
         """
-        positions = target_positions(query_targets, logits.shape[-1], classes)
-        return nn.functional.cross_entropy(logits, positions)
+        return mean_cross_entropy(logits, target_positions(query_targets, logits.shape[-1], classes))
+
+    def episode_loss(
+        self,
+        support_z: Tensor,
+        support_targets: Tensor,
+        query_z: Tensor,
+        query_targets: Tensor,
+        classes: Classes = None,
+    ) -> tuple[Tensor, Tensor]:
+        """What a training step needs: the loss of an episode, and the logits of its queries.
+
+        `adapt`, `score` and `loss` in turn. A head whose loss looks at more than the logits overrides this.
+
+        Args:
+            support_z: as for `adapt`.
+            support_targets: as for `adapt`.
+            query_z: as for `score`.
+            query_targets: as for `loss`.
+            classes: what the columns of the logits stand for.
+
+        Returns:
+            the loss, a number; and the logits ``(..., n_query_total, n_way)``.
+        """
+        logits = self(support_z, support_targets, query_z, classes)
+        return self.loss(logits, query_targets, classes), logits
+
+
+def mean_cross_entropy(logits: Tensor, positions: Tensor) -> Tensor:
+    """Cross-entropy over all queries and leading axes.
+
+    Args:
+        logits: ``(..., n_query_total, n_way)``.
+        positions: int64 ``(n_query_total,)``, the right columns, the same for each leading axis.
+    """
+    return nn.functional.cross_entropy(logits.flatten(0, -2), positions.expand(logits.shape[:-1]).flatten())
 
 
 def class_means(support_z: Tensor, support_targets: Tensor, classes: Classes) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from musicfsl.errors import InputError
 from musicfsl.heads.base import Classes, Head, HeadState, class_means
 
-__all__ = ["PrototypicalHead", "squared_distances"]
+__all__ = ["Distance", "PrototypicalHead", "squared_distances"]
+
+#: How far a query is from a prototype: squared Euclidean distance, cosine similarity, or Euclidean distance itself.
+Distance: TypeAlias = Literal["euclidean", "cosine", "unsquared"]
 
 
 class PrototypicalHead(Head):
@@ -19,10 +22,10 @@ class PrototypicalHead(Head):
 
     With prototypes :math:`c_k = \frac{1}{|S_k|} \sum_{i \in S_k} z_i` the logits of a query :math:`z` are
     :math:`-\lVert z - c_k \rVert^2` (``"euclidean"``), or :math:`\tau \cos(z, c_k)` with a learned
-    :math:`\tau > 0` (``"cosine"``).
+    :math:`\tau > 0` (``"cosine"``), or :math:`-\lVert z - c_k \rVert` (``"unsquared"``).
 
     Args:
-        distance: ``"euclidean"`` (squared) or ``"cosine"``.
+        distance: ``"euclidean"`` (squared), ``"cosine"`` or ``"unsquared"``.
         temperature: factor of the logits; for cosine it is where learning starts.
         learn_temperature: whether the factor is trained; None trains it for cosine only.
 
@@ -50,15 +53,15 @@ class PrototypicalHead(Head):
 
     def __init__(
         self,
-        distance: Literal["euclidean", "cosine"] = "euclidean",
+        distance: Distance = "euclidean",
         temperature: float | None = None,
         learn_temperature: bool | None = None,
     ) -> None:
         super().__init__()
-        if distance not in ("euclidean", "cosine"):
-            raise InputError(f"distance is '{distance}'; expected 'euclidean' or 'cosine'")
+        if distance not in ("euclidean", "cosine", "unsquared"):
+            raise InputError(f"distance is '{distance}'; expected 'euclidean', 'cosine' or 'unsquared'")
         if temperature is None:
-            temperature = 1.0 if distance == "euclidean" else 10.0
+            temperature = 10.0 if distance == "cosine" else 1.0
         if temperature <= 0:
             raise InputError(f"temperature is {temperature}; expected a positive number")
         self.distance = distance
@@ -83,6 +86,8 @@ class PrototypicalHead(Head):
         if self.distance == "cosine":
             prototypes = nn.functional.normalize(state.prototypes, dim=-1)
             similarity = (prototypes @ nn.functional.normalize(query_z, dim=-1).mT).mT
+        elif self.distance == "unsquared":
+            similarity = -_root(squared_distances(query_z, state.prototypes))
         else:
             similarity = -squared_distances(query_z, state.prototypes)
         return similarity * self.log_temperature.exp()
@@ -120,3 +125,9 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
         cross = products[..., :-1, :] - (offsets @ mean.mT)  # (a - mean) . offsets
         squared = to_mean.unsqueeze(-2) - 2 * cross + offsets.square().sum(-1, keepdim=True)
         return squared.clamp(min=0).mT
+
+
+def _root(squared: Tensor) -> Tensor:
+    """Square root of 0 or more, with gradient 0 at 0, where the root itself has none."""
+    positive = squared > 0
+    return torch.where(positive, torch.where(positive, squared, 1.0).sqrt(), 0.0)

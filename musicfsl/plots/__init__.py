@@ -7,6 +7,7 @@ extra ``musicfsl[plots]`` and are imported when a function needs them.
 
 from musicfsl.plots.comparison import plot_comparison
 from musicfsl.plots.embeddings import plot_episode, project
+from musicfsl.plots.hierarchy import plot_accuracy_by_height, plot_back_off
 from musicfsl.plots.results import (
     plot_accuracy_over_shots,
     plot_accuracy_over_ways,
@@ -16,6 +17,8 @@ from musicfsl.plots.save import save_figure
 from musicfsl.plots.sound import AudioPlayer, SpectrogramWithSound
 from musicfsl.plots.spectrogram import plot_spectrogram
 from musicfsl.plots.style import MATPLOTLIB_STYLE, PALETTE, TEMPLATE, apply_style, class_colors, family_colors
+from musicfsl.plots.taxonomy import plot_taxonomy
+from musicfsl.plots.timeline import plot_timeline
 from musicfsl.plots.training import plot_training
 from musicfsl.plots.zeroshot import plot_joint_space, plot_seen_unseen
 
@@ -28,14 +31,18 @@ __all__ = [
     "apply_style",
     "class_colors",
     "family_colors",
+    "plot_accuracy_by_height",
     "plot_accuracy_over_shots",
     "plot_accuracy_over_ways",
+    "plot_back_off",
     "plot_comparison",
     "plot_confusion",
     "plot_episode",
     "plot_joint_space",
     "plot_seen_unseen",
     "plot_spectrogram",
+    "plot_taxonomy",
+    "plot_timeline",
     "plot_training",
     "project",
     "save_figure",

@@ -4,6 +4,7 @@ from musicfsl.training.data import EpisodicData
 from musicfsl.training.learner import EpisodicLearner
 from musicfsl.training.loading import EpisodeLoader
 from musicfsl.training.reuse import Trained, fit_best, fit_once, trained_file
+from musicfsl.training.watching import WatchValidation
 from musicfsl.training.zeroshot.data import ZeroShotData
 from musicfsl.training.zeroshot.fit import FittedZeroShot, fit_zeroshot, pretrain_encoder
 from musicfsl.training.zeroshot.learner import Validation, ZeroShotLearner
@@ -17,6 +18,7 @@ __all__ = [
     "FittedZeroShot",
     "Trained",
     "Validation",
+    "WatchValidation",
     "ZeroShotData",
     "ZeroShotLearner",
     "evaluate_on_other_data",

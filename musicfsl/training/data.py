@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -14,19 +15,25 @@ from torch.utils.data import DataLoader
 
 from musicfsl.augment import VirtualInstruments
 from musicfsl.backbones.base import Encoder
-from musicfsl.datasets.base import ClassConditionalDataset, Subset, split_classes
+from musicfsl.datasets.base import ClassConditionalDataset, Subset
 from musicfsl.embedding import ClipWindows, Window
 from musicfsl.episodes import EpisodeDataset, EpisodeSampler
 from musicfsl.errors import InputError
 from musicfsl.evaluation import EpisodeReport, evaluate_episodes
 from musicfsl.heads import Head
+from musicfsl.taxonomy import Taxonomy
+from musicfsl.training._class_splits import (
+    STAGES,
+    Stage,
+    classes_of,
+    enough_clips,
+    refuse_shared_classes,
+    split_by_seed,
+)
 from musicfsl.training._features import open_source, stored_features
 from musicfsl.training.loading import EpisodeLoader, Share
 
 __all__ = ["EpisodicData", "Stage"]
-
-Stage = Literal["train", "val", "test"]
-STAGES: tuple[Stage, ...] = ("train", "val", "test")
 
 # Every epoch sees new episodes, so the training stream has no end that anyone reaches.
 _ENDLESS = 2**62
@@ -34,7 +41,16 @@ _ENDLESS = 2**62
 _CLIPS_PER_BATCH = 64
 
 # Arguments that decide neither the classes (these are looked at by name) nor the episodes.
-_NO_SETTINGS = {"dataset", "train_classes", "val_classes", "test_classes", "num_workers", "cache_dir"}
+_NO_SETTINGS = {
+    "dataset",
+    "train_classes",
+    "val_classes",
+    "test_classes",
+    "partition",
+    "taxonomy",
+    "num_workers",
+    "cache_dir",
+}
 
 # Clips, at most, that the whitening is fitted to.
 _WHITENING_CLIPS = 600
@@ -52,8 +68,14 @@ class EpisodicData(pl.LightningDataModule):
         train_classes: classes to train on; None splits all classes by ``sizes`` and ``split_seed``.
         val_classes: classes for validation, named together with ``train_classes``.
         test_classes: classes for the test; None or empty for none.
+        partition: a file of ``musicfsl partition`` that names them instead, in parts ``train``, ``val``, and perhaps
+            ``test``.
         sizes: parts of the classes for training, validation and (optionally) test, where none are named.
         split_seed: of that split.
+        split_depth: split the classes under each node of ``taxonomy`` at this depth by themselves (1 are the nodes
+            below the root), so that siblings stand on both sides (`musicfsl.partition`); None splits all together.
+        leave_out_small: before that split, leave out the classes that have too few clips for the episodes, with a
+            warning that names them, instead of refusing the data set.
         n_way: ways of a training episode. With ``augment`` there may be more than training classes.
         n_support: shots of a training episode.
         n_query: queries a class of a training episode.
@@ -69,6 +91,9 @@ class EpisodicData(pl.LightningDataModule):
         split_groups: keep recordings (players, songs) apart between support and query.
         trim_db: silence at both ends of a clip is cut, below so many decibels under its loudest part; None keeps it.
         seed: of the episodes.
+        taxonomy: a tree over the class names, by which reports say how bad mistakes are: a `Taxonomy`, the name of a
+            shipped one, a YAML file, or nested mappings; None for none. It decides nothing else but, with
+            ``split_depth``, the split.
         num_workers: processes that prepare episodes.
         cache_dir: folder for stored features; None is the usual place.
 
@@ -86,8 +111,11 @@ class EpisodicData(pl.LightningDataModule):
         train_classes: Sequence[str] | None = None,
         val_classes: Sequence[str] | None = None,
         test_classes: Sequence[str] | None = None,
+        partition: str | None = None,
         sizes: Sequence[float] = (0.6, 0.2, 0.2),
         split_seed: int = 0,
+        split_depth: int | None = None,
+        leave_out_small: bool = False,
         n_way: int = 20,
         n_support: int = 3,
         n_query: int = 3,
@@ -103,6 +131,7 @@ class EpisodicData(pl.LightningDataModule):
         split_groups: bool = True,
         trim_db: float | None = 60.0,
         seed: int = 0,
+        taxonomy: Taxonomy | str | dict[str, Any] | None = None,
         num_workers: int = 0,
         cache_dir: str | None = None,
     ) -> None:
@@ -112,21 +141,27 @@ class EpisodicData(pl.LightningDataModule):
                 raise InputError(f"{name} is {value}; expected 1 or more")
         if duration <= 0:
             raise InputError(f"duration is {duration}; expected a positive number of seconds")
+        if partition is not None:
+            if any(names is not None for names in (train_classes, val_classes, test_classes)):
+                raise InputError("partition names the classes of each part; leave the classes or the partition out")
+            train_classes, val_classes, test_classes = classes_of(partition)
         if (train_classes is None) != (val_classes is None) or (train_classes is None and test_classes is not None):
             raise InputError("train_classes and val_classes go together; name both, or none for a split by seed")
         self._named: dict[Stage, list[str]] = {}
         if train_classes is not None:
             parts = (train_classes, val_classes or (), test_classes or ())
             self._named = {stage: list(names) for stage, names in zip(STAGES, parts, strict=True) if names}
-            _refuse_shared_classes(self._named)
+            refuse_shared_classes(self._named)
         self.source = dataset
-        self.sizes, self.split_seed = tuple(sizes), split_seed
+        self.sizes, self.split_seed, self.split_depth = tuple(sizes), split_seed, split_depth
+        self.leave_out_small, self.left_out = leave_out_small, list[str]()
         self.n_way, self.n_support, self.n_query = n_way, n_support, n_query
         self.episodes_per_epoch, self.episodes_per_step = episodes_per_epoch, episodes_per_step
         self.eval_n_way, self.eval_n_support, self.eval_n_query = eval_n_way, eval_n_support, eval_n_query
         self.eval_episodes = eval_episodes
         self.duration, self.max_windows = duration, max_windows
         self.augment, self.split_groups, self.trim_db = augment, split_groups, trim_db
+        self.taxonomy = None if taxonomy is None else Taxonomy.load(taxonomy)
         self.seed, self.num_workers, self.cache_dir = seed, num_workers, cache_dir
         self._parts: dict[Stage, Subset] = {}
         self._loader: EpisodeLoader | None = None
@@ -156,7 +191,12 @@ class EpisodicData(pl.LightningDataModule):
     def settings(self) -> dict[str, Any]:
         """All that decides the classes and the episodes except the data set itself, as JSON can hold it."""
         names = inspect.signature(EpisodicData).parameters.keys() - _NO_SETTINGS
-        return {"classes": self._named, **{name: getattr(self, name) for name in sorted(names)}}
+        tree = self.taxonomy if self.split_depth is not None else None
+        return {
+            "classes": self._named,
+            "split_taxonomy": None if tree is None else tree.to_dict(),
+            **{name: getattr(self, name) for name in sorted(names)},
+        }
 
     def prepare_data(self) -> None:
         """Computes and stores the features (Lightning calls this in one process only)."""
@@ -168,7 +208,10 @@ class EpisodicData(pl.LightningDataModule):
             return
         features = self._features()
         named = self._named or self._split(features)
-        self._parts = {part: features.subset(classes=names) for part, names in named.items()}
+        originals = features.originals()  # augmented copies are for training alone
+        self._parts = {
+            part: (features if part == "train" else originals).subset(classes=names) for part, names in named.items()
+        }
         self._episodes()
         for part in STAGES[1:]:
             if part in self._parts:
@@ -209,11 +252,11 @@ class EpisodicData(pl.LightningDataModule):
         return self._clips(self.part("test"), self.max_windows)
 
     def whitening_part(self) -> ClassConditionalDataset:
-        """Training clips that say how clips of one class differ: recordings, where there are any.
+        """Training clips that say how clips of one class differ: recordings, where there are any, and no copies.
 
         A few hundred, spread over all classes, are enough, and are embedded before each validation.
         """
-        train: ClassConditionalDataset = self.part("train")
+        train = self.part("train").originals()
         if train.recorded_classes:
             train = train.subset(classes=train.recorded_classes)
         stride = -(-len(train) // _WHITENING_CLIPS)
@@ -235,13 +278,15 @@ class EpisodicData(pl.LightningDataModule):
             groups=part.groups if self.split_groups else None,
             class_names=part.classes,
             is_synthetic=part.is_synthetic,
+            taxonomy=self.taxonomy,
         )
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint's card says of the data."""
         parts = {f"{stage}_classes": part.classes for stage, part in self._parts.items()}
         train = self.part("train")
-        return {"name": train.name, "is_synthetic": train.is_synthetic, "n_clips": len(train), **parts}
+        left_out = {"left_out_classes": self.left_out} if self.left_out else {}
+        return {"name": train.name, "is_synthetic": train.is_synthetic, "n_clips": len(train), **parts, **left_out}
 
     def _encoder(self) -> Encoder:
         module = None if self.trainer is None else self.trainer.lightning_module
@@ -260,21 +305,21 @@ class EpisodicData(pl.LightningDataModule):
         return stored_features(source, encoder, self.duration, self.trim_db, self.seed, self.cache_dir)
 
     def _split(self, features: ClassConditionalDataset) -> dict[Stage, list[str]]:
-        """Names by part; every part needs two classes at least, since a choice among one is none."""
-        n_parts = len(self.sizes)
-        if n_parts not in (2, 3):
-            raise InputError(f"sizes are {self.sizes}; expected parts for training, validation and perhaps test")
-        if len(features.classes) < 2 * n_parts:
-            raise InputError(
-                f"{features.name} has {len(features.classes)} classes, but training, validation"
-                f"{' and test' if n_parts == 3 else ''} need two each; add classes"
-                f"{', or leave the test out with sizes [0.5, 0.5]' if len(features.classes) >= 4 else ''}"
+        classes = features.classes
+        if self.leave_out_small:
+            classes, self.left_out = enough_clips(
+                features.originals(),
+                max(self.n_support, self.eval_n_support),
+                max(self.n_query, self.eval_n_query),
+                self.split_groups,
             )
-        names = split_classes(features, self.sizes, self.split_seed)
-        while min(len(part) for part in names) < 2:  # rounding left a part with one class
-            largest, smallest = max(names, key=len), min(names, key=len)
-            smallest.append(largest.pop())
-        return dict(zip(STAGES, (sorted(part) for part in names), strict=False))
+            if self.left_out:
+                warnings.warn(
+                    f"{features.name}: left out, for want of clips (or of recordings to tell apart), were "
+                    f"{len(self.left_out)} of {len(features.classes)} classes: {', '.join(self.left_out)}",
+                    stacklevel=2,
+                )
+        return split_by_seed(features.name, classes, self.sizes, self.split_seed, self.taxonomy, self.split_depth)
 
     def _episodes(self) -> EpisodeDataset:
         return EpisodeDataset(
@@ -307,19 +352,9 @@ class EpisodicData(pl.LightningDataModule):
         part = self.part(stage)
         groups = part.groups if self.split_groups else None
         EpisodeSampler(part.targets, self._ways(part), self.eval_n_support, self.eval_n_query, 0, groups, part.classes)
+        if self.taxonomy is not None:
+            self.taxonomy.prune(part.classes)
 
     def _process(self) -> tuple[int, int]:
         """Number of processes, and which one this is."""
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer is not None else (1, 0)
-
-
-def _refuse_shared_classes(parts: dict[Stage, list[str]]) -> None:
-    """Parts that share a class would measure memory, not learning."""
-    for stage, names in parts.items():
-        for other in STAGES[: STAGES.index(stage)]:
-            shared = sorted(set(names) & set(parts.get(other, ())))
-            if shared:
-                raise InputError(
-                    f"class '{shared[0]}' stands in {other}_classes and in {stage}_classes; a class that was trained "
-                    "on or chosen by is not new any more, so name it in one of them"
-                )

@@ -46,7 +46,7 @@ def run_demo(
     best = fit_best(learner, data, epochs, Path(str(loggers[0].log_dir)) / "checkpoints", loggers, progress)
 
     test = data.part("test")
-    waves = open_dataset(dataset, sample_rate=test.sample_rate, duration=None)
+    waves = open_dataset(dataset, sample_rate=test.sample_rate, duration=None).originals()
     mfcc = mfcc_embeddings(
         waves.subset(classes=test.classes),
         waves.subset(classes=data.train_classes),

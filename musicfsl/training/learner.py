@@ -69,7 +69,9 @@ class EpisodicLearner(pl.LightningModule):
         self.weight_decay = weight_decay
         # Sums and counts, not means of means: right also where processes see different numbers of episodes.
         self.train_loss, self.train_accuracy = MeanMetric(), MeanMetric()
+        # Of the latest validation or test: its result, and the embeddings of all clips that it was measured on.
         self.report: EpisodeReport | None = None
+        self.clip_embeddings: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Embeds waves or features, as the encoder does."""
@@ -82,8 +84,10 @@ class EpisodicLearner(pl.LightningModule):
         z = self.encoder(items.flatten(0, 1)).unflatten(0, items.shape[:2])  # (episodes, ..., dim)
         losses = []
         for i, classes in enumerate(batch.classes):
-            logits = self.head(z[i, :n_support], batch.support_targets[i], z[i, n_support:], classes)
-            losses.append(self.head.loss(logits, batch.query_targets[i], classes))
+            loss, logits = self.head.episode_loss(
+                z[i, :n_support], batch.support_targets[i], z[i, n_support:], batch.query_targets[i], classes
+            )
+            losses.append(loss)
             self.train_accuracy.update(logits.detach().argmax(-1) == batch.query_targets[i])
         loss = torch.stack(losses).mean()
         self.train_loss.update(loss.detach(), weight=len(losses))
@@ -163,6 +167,6 @@ class EpisodicLearner(pl.LightningModule):
 
     def _report(self, stage: Stage, z: Tensor) -> None:
         """Runs the episodes of a stage on the embeddings of its clips."""
-        self.report = self._data().evaluate(stage, z, self.head)
+        self.report, self.clip_embeddings = self._data().evaluate(stage, z, self.head), z
         self.log(f"{stage}/accuracy", self.report.mean, prog_bar=True)
         self.log(f"{stage}/ci95", self.report.ci95)

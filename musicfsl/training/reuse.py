@@ -28,7 +28,7 @@ from musicfsl.training.learner import EpisodicLearner
 __all__ = ["Trained", "fit_best", "fit_once", "trained_file"]
 
 # What does not decide how a network is trained, and so may change without training it again.
-_NO_PART_OF_TRAINING = ("cli.py", "__main__.py", "commands", "plots")
+_NO_PART_OF_TRAINING = ("cli.py", "__main__.py", "annotation", "commands", "plots")
 
 
 class Trained(NamedTuple):

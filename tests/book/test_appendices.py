@@ -202,7 +202,7 @@ def test_every_data_set_of_the_registry_is_described() -> None:
         assert info.licence.partition(",")[0] in text  # "MIT, like the library"
         if info.source.startswith("https://"):
             assert info.source in text
-            assert f"musicfsl data prepare {name}" in text
+            assert f"musicfsl data prepare {name}" in text or f"musicfsl data verify {name}" in text
 
 
 def test_numbers_of_notes_are_those_of_tinysol() -> None:

@@ -48,6 +48,7 @@ def test_fit_then_test_and_evaluate(folder: Path, tmp_path: Path, capsys: pytest
     assert result["checkpoint"] == str(best)
     log = Path(result["log"])
     assert list(log.glob("events.out.tfevents.*"))
+    assert list(log.rglob("metadata.tsv"))  # the validation is watched
     assert (log / "csv" / "metrics.csv").is_file()
     assert (log / "config.yaml").is_file()
     assert best.with_name("last.ckpt").is_file()

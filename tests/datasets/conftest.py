@@ -172,3 +172,82 @@ def _known_to_mirdata(module: Any, root: Path, tracks: dict[str, str], table: st
     module.INDEXES["small"] = core.Index(filename=str(index_path))
     yield
     del module.INDEXES["small"]
+
+
+@pytest.fixture(scope="session")
+def long_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of two stereo recordings, of 3.3 s, and of 5 s with silence in between."""
+    root = tmp_path_factory.mktemp("data") / "long"
+    for name, hz in [("high", 880.0), ("low", 110.0)]:
+        (root / name).mkdir(parents=True)
+        for piece, seconds in enumerate([3.3, 5.0]):
+            wave = make_tone(hz, seconds, 22050, channels=2, seed=piece)
+            if piece == 1:
+                wave[1 * 22050 : 3 * 22050] = 0.0
+            soundfile.write(root / name / f"piece {piece}.wav", wave, 22050)
+    return root
+
+
+#: Track -> (has_bleed, labels of its stems), as in MedleyDB's metadata, where one stem may have several labels.
+_MEDLEYDB_TRACKS: dict[str, tuple[str, list[str | list[str]]]] = {
+    "AimeeNorwich_Child": ("no", ["violin", "piano", "fx/processed sound"]),
+    "AimeeNorwich_Flying": ("yes", ["violin section", ["male singer", "vocalists"], "tack piano"]),
+    "MusicDelta_Vivaldi": ("no", ["double bass", "viola section", "violin section", "Main System"]),
+}
+
+
+@pytest.fixture(scope="session")
+def medleydb_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MedleyDB with three tracks: two with metadata beside the audio, as first published, one with it in Metadata/."""
+    import yaml
+
+    root = tmp_path_factory.mktemp("data") / "MedleyDB"
+    for number, (track, (bleed, labels)) in enumerate(_MEDLEYDB_TRACKS.items()):
+        folder = root / ("V2" if number == 2 else "Audio") / track
+        (folder / f"{track}_STEMS").mkdir(parents=True)
+        (folder / f"{track}_RAW").mkdir()
+        stems: dict[str, Any] = {}
+        for k, label in enumerate(labels, start=1):
+            file = f"{track}_STEM_{k:02}.wav"
+            tone = make_tone(150.0 + 40 * k + 7 * number, 2.5, 22050, channels=2, seed=k)
+            soundfile.write(folder / f"{track}_STEMS" / file, tone, 22050)
+            raw = f"{track}_RAW_{k:02}_01.wav"
+            soundfile.write(folder / f"{track}_RAW" / raw, tone[:22050], 22050)
+            raws = {"R01": {"filename": raw, "instrument": label}}
+            stems[f"S{k:02}"] = {"component": "", "filename": file, "instrument": label, "raw": raws}
+        soundfile.write(folder / f"{track}_MIX.wav", make_tone(100.0, 2.5, 22050), 22050)
+        content = {
+            "album": "",
+            "artist": track.partition("_")[0],
+            "has_bleed": bleed,
+            "mix_filename": f"{track}_MIX.wav",
+            "raw_dir": f"{track}_RAW",
+            "stem_dir": f"{track}_STEMS",
+            "stems": stems,
+            "title": track.partition("_")[2],
+            "version": 1.2,
+        }
+        described = root / "Metadata" if number == 2 else folder
+        described.mkdir(exist_ok=True)
+        (described / f"{track}_METADATA.yaml").write_text(yaml.safe_dump(content))
+        (described / f"._{track}_METADATA.yaml").write_bytes(b"\x00\x05\x16\x07 made by a Mac")
+    return root
+
+
+@pytest.fixture(scope="session")
+def katunog_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Records of the Katunog collection as they are downloaded, in folders of Hornbostel's and Sachs' classes."""
+    root = tmp_path_factory.mktemp("data") / "katunog"
+    recordings = {
+        "idiophones/PIISD02606__kulintang/gong 1.wav": 0.6,
+        "idiophones/PIISD02606__kulintang/Reference performance.wav": 2.2,
+        "idiophones/PIISD02611__Kolintang (Maranao)/gong 1.wav": 1.2,
+        "idiophones/Balingbing/first/a.wav": 1.4,
+        "idiophones/Balingbing/first/b.wav": 1.1,
+        "idiophones/Balingbing/second/a.wav": 1.3,
+        "chordophones/bamboo_zither/a.wav": 1.7,
+    }
+    for number, (path, seconds) in enumerate(recordings.items()):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(root / path, make_tone(200.0 + 30 * number, seconds, 16000, seed=number), 16000)
+    return root

@@ -17,10 +17,14 @@ from torch.utils.data import ConcatDataset, DataLoader
 from musicfsl.datasets import (
     AudioFolder,
     ClassConditionalDataset,
+    Katunog,
+    MedleyDB,
     MedleySolosDB,
     SyntheticInstruments,
     TinySOL,
+    WindowedRecordings,
 )
+from musicfsl.effects import RandomEffects
 from musicfsl.errors import DatasetError
 
 
@@ -31,6 +35,9 @@ class Places:
     mixed: Path
     tinysol: Path
     medley: Path
+    medleydb: Path
+    katunog: Path
+    long: Path
     cache: Path
 
 
@@ -81,6 +88,34 @@ ROWS = {
         make=lambda at: synthetic(at),
         changed=lambda at: synthetic(at, seed=1),
     ),
+    "windows": Row(
+        make=lambda at: WindowedRecordings.from_folder(at.long, hop_length=0.5),
+        changed=lambda at: WindowedRecordings.from_folder(at.long, hop_length=0.5, silence_db=None),
+    ),
+    "windows and copies": Row(
+        make=lambda at: WindowedRecordings.from_folder(at.long, n_copies=2, seed=1),
+        changed=lambda at: WindowedRecordings.from_folder(at.long, n_copies=2, seed=2),
+    ),
+    "windows, cut": Row(
+        make=lambda at: WindowedRecordings.from_folder(at.long, duration=0.5, n_copies=1),
+        changed=lambda at: WindowedRecordings.from_folder(
+            at.long, duration=0.5, n_copies=1, effects=RandomEffects(["gain"], n_effects=(1, 1))
+        ),
+    ),
+    "windows of songs": Row(
+        make=lambda at: WindowedRecordings.from_dataset(MedleySolosDB(at.medley, version="small")),
+        changed=lambda at: WindowedRecordings.from_dataset(
+            MedleySolosDB(at.medley, version="small"), example_length=0.9
+        ),
+    ),
+    "medleydb": Row(
+        make=lambda at: MedleyDB(at.medleydb),
+        changed=lambda at: MedleyDB(at.medleydb, group="artist"),
+    ),
+    "katunog": Row(
+        make=lambda at: Katunog(at.katunog, example_length=0.8, n_copies=1),
+        changed=lambda at: Katunog(at.katunog, example_length=0.8, n_copies=1, group="record"),
+    ),
     "subset of classes": Row(
         make=lambda at: AudioFolder(at.mixed).subset(classes=["tenor", "alto"]),
         changed=lambda at: AudioFolder(at.mixed).subset(classes=["alto", "tenor"]),
@@ -98,9 +133,16 @@ ROWS = {
 
 @pytest.fixture(scope="module")
 def places(
-    mixed_folder: Path, tinysol_root: Path, medley_root: Path, tmp_path_factory: pytest.TempPathFactory
+    mixed_folder: Path,
+    tinysol_root: Path,
+    medley_root: Path,
+    medleydb_root: Path,
+    katunog_root: Path,
+    long_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Places:
-    return Places(mixed_folder, tinysol_root, medley_root, tmp_path_factory.mktemp("cache"))
+    cache = tmp_path_factory.mktemp("cache")
+    return Places(mixed_folder, tinysol_root, medley_root, medleydb_root, katunog_root, long_folder, cache)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +178,8 @@ def test_attributes(dataset: ClassConditionalDataset) -> None:
     assert set(dataset.targets) <= set(range(len(dataset.classes)))
     assert dataset.lengths.shape == (n_items,) and dataset.lengths.dtype == np.int64
     assert (dataset.lengths > 0).all()
+    if dataset.is_copy is not None:
+        assert dataset.is_copy.shape == (n_items,) and dataset.is_copy.dtype == np.bool_
     if dataset.groups is not None:
         assert dataset.groups.shape == (n_items,) and dataset.groups.dtype == np.int64
         assert (dataset.groups >= 0).all()
@@ -223,6 +267,18 @@ def test_subset_numbers_targets_anew(dataset: ClassConditionalDataset) -> None:
         assert torch.equal(part[position][0], dataset[expected[position]][0])
     with pytest.raises(DatasetError, match="no class 'nothing of the kind'"):
         dataset.subset(classes=["nothing of the kind"])
+
+
+def test_originals_are_all_items_but_the_copies(dataset: ClassConditionalDataset) -> None:
+    originals = dataset.originals()
+    if dataset.is_copy is None:
+        assert originals is dataset
+        return
+    kept = np.flatnonzero(~dataset.is_copy)
+    assert 0 < len(originals) == len(kept) < len(dataset)
+    assert originals.originals() is originals and originals.classes == dataset.classes
+    assert originals.targets.tolist() == dataset.targets[kept].tolist()
+    assert torch.equal(originals[-1][0], dataset[int(kept[-1])][0])
 
 
 def test_fingerprint(dataset: ClassConditionalDataset, name: str, places: Places) -> None:

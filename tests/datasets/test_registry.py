@@ -29,7 +29,7 @@ SMALL = {"n_players": 1, "notes_per_player": 1, "classes": ["Flute", "Violin"], 
 
 
 def test_every_name_can_be_described_and_imported() -> None:
-    assert dataset_names() == ["synthetic", "tinysol", "medley_solos_db"]
+    assert dataset_names() == ["synthetic", "tinysol", "medley_solos_db", "medleydb", "katunog"]
     for name in dataset_names():
         info = dataset_info(name)
         module, _, class_name = info.class_path.partition(":")

@@ -6,6 +6,7 @@ import pytest
 
 from musicfsl.embedding import embed_dataset
 from musicfsl.errors import EpisodeError, InputError
+from musicfsl.partition import Partition
 from musicfsl.training import EpisodicData
 from musicfsl.training.loading import Share
 
@@ -139,3 +140,29 @@ def test_parts_and_evaluation_without_a_trainer(set_up, make_data, make_learner)
     z = embed_dataset(learner.encoder, data.part("test"))
     mine, theirs = (part.evaluate("test", z, learner.head) for part in (data, by_trainer))
     assert mine.accuracies.tolist() == theirs.accuracies.tolist()
+
+
+class TestPartition:
+    def test_classes_come_from_its_parts(self, set_up, tmp_path) -> None:
+        parts = {
+            "train": ("tones-0", "tones-2", "tones-3"),
+            "val": ("tones-5", "tones-1"),
+            "test": ("tones-4", "tones-6"),
+        }
+        partition = Partition(parts, "small", 1, 0, (0.4, 0.3, 0.3))
+        data = set_up(partition=partition.save(tmp_path / "partition.json"))
+        assert {stage: tuple(data.part(stage).classes) for stage in data.parts} == parts
+
+    def test_the_test_may_be_left_out(self, set_up, tmp_path) -> None:
+        parts = {"train": ("tones-0", "tones-2", "tones-3"), "val": ("tones-5", "tones-1")}
+        partition = Partition(parts, "small", 1, 0, (0.6, 0.4))
+        assert set_up(partition=partition.save(tmp_path / "partition.json")).parts == ["train", "val"]
+
+    def test_other_parts_are_refused(self, tmp_path) -> None:
+        path = Partition({"a": ("x",), "b": ("y",)}, "small", 1, 0, (0.5, 0.5)).save(tmp_path / "partition.json")
+        with pytest.raises(InputError, match="has the parts a, b; expected train, val and perhaps test"):
+            EpisodicData("synthetic", partition=path)
+
+    def test_it_does_not_go_with_named_classes(self, tmp_path) -> None:
+        with pytest.raises(InputError, match="leave the classes or the partition out"):
+            EpisodicData("synthetic", partition=tmp_path / "p.json", train_classes=["a", "b"], val_classes=["c", "d"])

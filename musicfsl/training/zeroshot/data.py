@@ -282,7 +282,8 @@ class ZeroShotData(pl.LightningDataModule):
         )
         among_all = HeldOut(np.zeros(len(clips), dtype=bool), np.zeros(len(clips), dtype=bool))
         among_all.test[seen], among_all.val[seen] = held_out.test, held_out.val
-        self._clips, self._division = clips, Division(split, val_classes, clips.targets, among_all)
+        self._clips = clips
+        self._division = Division(split, val_classes, clips.targets, among_all, is_copy=clips.is_copy)
 
     def _stored(self, part: Part) -> Tensor | None:
         """Embeddings of a part's clips where the encoder is frozen."""

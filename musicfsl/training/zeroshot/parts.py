@@ -54,6 +54,7 @@ class Division:
         targets: int64 ``(N,)``, positions in ``split.classes``.
         held_out: clips of seen classes that are held out, among all N.
         refit: training on all that is not held out for the test, with nothing left to choose by validation.
+        is_copy: bool ``(N,)``, True for augmented copies, which are for training alone; None where there are none.
     """
 
     split: ClassSplit
@@ -61,6 +62,7 @@ class Division:
     targets: NDArray[np.int64]
     held_out: HeldOut
     refit: bool = False
+    is_copy: NDArray[np.bool_] | None = None
 
     @property
     def pretended(self) -> list[str]:
@@ -82,7 +84,9 @@ class Division:
             "val": rest & for_val,
             "test": ~is_seen | self.held_out.test,
         }
-        return np.flatnonzero(chosen[part])
+        if part == "train" or self.is_copy is None:
+            return np.flatnonzero(chosen[part])
+        return np.flatnonzero(chosen[part] & ~self.is_copy)
 
 
 def choose_split(

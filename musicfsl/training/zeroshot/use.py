@@ -38,7 +38,7 @@ def evaluate_on_other_data(
     duration: float = 1.0,
     n_bootstrap: int = 1000,
 ) -> ZeroShotReport | ClassesReport:
-    """Tests a model on all clips of a data set that it was not trained on.
+    """Tests a model on all clips of a data set that it was not trained on; augmented copies are left out.
 
     Args:
         model: is used in evaluation mode.
@@ -53,6 +53,7 @@ def evaluate_on_other_data(
     Returns:
         the full report where the data set has two or more classes of either kind, else the accuracy among its classes.
     """
+    features = features.originals()
     names = features.classes
     scores = similarities(model, embed_dataset(_encoder_of(model), features, duration), names, side)
     unseen = [name for name in names if not any(same_instrument(name, other) for other in seen)]
