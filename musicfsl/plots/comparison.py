@@ -82,7 +82,6 @@ def plot_comparison(
             mode="text",
             text=[f"  {text}" for text, fit in zip(texts, fits, strict=True) if not fit],
             textposition="middle right",
-            textfont={"color": TEXT_COLOR},
             hoverinfo="skip",
             showlegend=False,
         )
