@@ -74,7 +74,8 @@ class Difference:
     over_seeds: float
 
     def __str__(self) -> str:
-        return f"{self.mean:+.3f} ± {self.over_episodes:.3f} / ± {self.over_seeds:.3f}"
+        mean = round(self.mean, 3) + 0.0  # which makes 0 of -0
+        return f"{mean:+.3f} ± {self.over_episodes:.3f} / ± {self.over_seeds:.3f}"
 
 
 @dataclass(frozen=True)
