@@ -81,3 +81,12 @@ def untouched_global_random_state() -> Iterator[None]:
     yield
     assert torch.equal(torch.random.get_rng_state(), torch_before), "torch's global random state was used"
     assert (np.random.get_state()[1] == numpy_before).all(), "numpy's global random state was used"  # noqa: NPY002
+
+
+@pytest.fixture
+def restored_global_random_state() -> Iterator[None]:
+    """Puts the global random state back, for tests of what draws from it."""
+    torch_before, numpy_before = torch.random.get_rng_state(), np.random.get_state()  # noqa: NPY002
+    yield
+    torch.random.set_rng_state(torch_before)
+    np.random.set_state(numpy_before)  # noqa: NPY002

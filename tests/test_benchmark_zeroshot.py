@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
 from benchmarks import zeroshot
 from musicfsl import SyntheticInstruments
@@ -19,12 +16,8 @@ CLASSES = ["Cello", "Flute", "Harp", "Organ", "Piano", "Oboe", "Banjo", "Marimba
 
 
 @pytest.fixture(autouse=True)
-def untouched_global_random_state() -> Iterator[None]:
+def untouched_global_random_state(restored_global_random_state: None) -> None:
     """Lightning seeds and draws as it pleases: the state is put back, instead of checked as elsewhere."""
-    torch_before, numpy_before = torch.random.get_rng_state(), np.random.get_state()  # noqa: NPY002
-    yield
-    torch.random.set_rng_state(torch_before)
-    np.random.set_state(numpy_before)  # noqa: NPY002
 
 
 @pytest.fixture

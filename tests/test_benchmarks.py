@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +22,8 @@ _SMALL = ["Cello", "Flute", "Harp", "Organ", "Piano"]
 
 
 @pytest.fixture(autouse=True)
-def untouched_global_random_state() -> Iterator[None]:
+def untouched_global_random_state(restored_global_random_state: None) -> None:
     """Lightning seeds and draws as it pleases: the state is put back, instead of checked as elsewhere."""
-    torch_before, numpy_before = torch.random.get_rng_state(), np.random.get_state()  # noqa: NPY002
-    yield
-    torch.random.set_rng_state(torch_before)
-    np.random.set_state(numpy_before)  # noqa: NPY002
 
 
 @pytest.fixture(scope="module")

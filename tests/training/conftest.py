@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from musicfsl.backbones import ConvEncoder
@@ -16,12 +14,8 @@ from musicfsl.training import EpisodicData, EpisodicLearner
 
 
 @pytest.fixture(autouse=True)
-def untouched_global_random_state() -> Iterator[None]:
+def untouched_global_random_state(restored_global_random_state: None) -> None:
     """Lightning seeds and draws as it pleases: the state is put back, instead of checked as elsewhere."""
-    torch_before, numpy_before = torch.random.get_rng_state(), np.random.get_state()  # noqa: NPY002
-    yield
-    torch.random.set_rng_state(torch_before)
-    np.random.set_state(numpy_before)  # noqa: NPY002
 
 
 @pytest.fixture
