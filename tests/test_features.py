@@ -132,11 +132,11 @@ class _Broken:
 @pytest.mark.parametrize(
     ("wave", "error", "message"),
     [
-        (torch.zeros(1, 8000), AudioError, "item 40 of tones, a tones-1 holds only silence"),
+        (torch.zeros(1, 8000), AudioError, "item 40 of tones \\(tones-1\\) holds only silence"),
         (
             torch.full((1, 8000), torch.nan),
             AudioError,
-            "item 40 of tones, a tones-1 gives features that are not finite",
+            "item 40 of tones \\(tones-1\\) gives features that are not finite",
         ),
         (AudioError("a.wav vanished"), AudioError, "a.wav vanished"),
         (torch.ones(1, 100), InputError, "the wave has 100 samples"),

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["ClassConditionalDataset", "Subset", "hash_of", "split_classes"]
 
 
-class ClassConditionalDataset(Dataset[tuple[Tensor, int]], ABC):
-    """Items with a class each, that can be listed by class.
+class ClassConditionalDataset(Dataset[tuple[Tensor, Any]], ABC):
+    """Items with a class each, or with any number of classes, that can be listed by class.
 
     A concrete data set sets the attributes below and implements `read` and `fingerprint`.
     It never changes after construction.
@@ -38,7 +39,8 @@ class ClassConditionalDataset(Dataset[tuple[Tensor, int]], ABC):
     Attributes:
         name: short name for reports and file names.
         classes: class names; ``targets`` index this list.
-        targets: int64 array ``(N,)``.
+        targets: int64 array ``(N,)``, the class of each item; where items have several labels or none (a multi-label
+            data set), uint8 array ``(N, n_classes)`` of 0 and 1.
         groups: int64 array ``(N,)``, the recording, player or song that an item came from, so that
             support and query can be kept apart; None where nothing is known.
         sample_rate: of the waves in Hz (of the waves it was computed from, for stored features).
@@ -53,7 +55,7 @@ class ClassConditionalDataset(Dataset[tuple[Tensor, int]], ABC):
 
     name: str
     classes: list[str]
-    targets: NDArray[np.int64]
+    targets: NDArray[Any]
     groups: NDArray[np.int64] | None
     sample_rate: int
     lengths: NDArray[np.int64]
@@ -85,10 +87,23 @@ class ClassConditionalDataset(Dataset[tuple[Tensor, int]], ABC):
         kind = "made by rules, not recorded" if self.is_synthetic else "recordings"
         return f"{self.name}: {len(self)} items of {len(self.classes)} classes, {groups}, {self.sample_rate} Hz, {kind}"
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+    def __getitem__(self, index: int) -> tuple[Tensor, Any]:
+        """Item ``index`` and its target: a class number, or a uint8 tensor ``(n_classes,)`` of 0 and 1."""
         index = self._checked_index(index)
         rng = np.random.default_rng((self.seed, self._origin(index)))
-        return self.draw(index, rng), int(self.targets[index])
+        target = torch.from_numpy(self.targets[index].copy()) if self.is_multilabel else int(self.targets[index])
+        return self.draw(index, rng), target
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether items may have several labels, or none."""
+        return self.targets.ndim == 2
+
+    def labels_of(self, index: int) -> list[str]:
+        """Names of the classes of item ``index``: one, or in a multi-label data set any number of them."""
+        if self.is_multilabel:
+            return [name for name, present in zip(self.classes, self.targets[index], strict=True) if present]
+        return [self.classes[int(self.targets[index])]]
 
     def draw(self, index: int, rng: np.random.Generator) -> Tensor:
         """Gives item ``index``, cut at a place that ``rng`` chooses where it is longer than ``length``.
@@ -107,13 +122,18 @@ class ClassConditionalDataset(Dataset[tuple[Tensor, int]], ABC):
 
     @cached_property
     def class_to_indices(self) -> dict[str, NDArray[np.int64]]:
-        """Class name -> indices of its items, in order."""
+        """Class name -> indices of its items, in order; an item with several labels is listed under each."""
+        if self.is_multilabel:
+            return {name: np.flatnonzero(self.targets[:, c]) for c, name in enumerate(self.classes)}
         return {name: np.flatnonzero(self.targets == c) for c, name in enumerate(self.classes)}
 
     def subset(
         self, classes: Sequence[str] | None = None, indices: Sequence[int] | NDArray[np.int64] | None = None
     ) -> Subset:
         """A view of some classes, of some items, or of both.
+
+        A multi-label data set keeps the items that have any of the classes named; without ``classes`` all items,
+        those without a label included.
 
         Args:
             classes: names to keep, in the order that the result lists them; None keeps all.
@@ -137,7 +157,7 @@ class ClassConditionalDataset(Dataset[tuple[Tensor, int]], ABC):
 
     def item_name(self, index: int) -> str:
         """What messages call item ``index``: its file where it has one."""
-        return f"item {index} of {self.name}, a {self.classes[int(self.targets[index])]}"
+        return f"item {index} of {self.name} ({' and '.join(self.labels_of(index)) or 'without a label'})"
 
     def with_length(self, length: int | None, seed: int | None = None) -> Self:
         """The same data set, giving items cut to another length (samples or frames; None for whole items)."""
@@ -188,16 +208,23 @@ class Subset(ClassConditionalDataset):
                 )
             if kept.count(name) > 1:
                 raise DatasetError(f"class '{name}' is given twice; name every class once")
-        renumber = np.full(len(dataset.classes), -1, dtype=np.int64)
-        renumber[[dataset.classes.index(name) for name in kept]] = np.arange(len(kept))
         chosen = np.arange(len(dataset)) if indices is None else _checked_indices(indices, dataset)
-        chosen = chosen[renumber[dataset.targets[chosen]] >= 0]
+        columns = [dataset.classes.index(name) for name in kept]
+        if dataset.is_multilabel:
+            if classes is not None:
+                chosen = chosen[dataset.targets[chosen][:, columns].any(axis=1)]
+            targets = dataset.targets[chosen][:, columns]
+        else:
+            renumber = np.full(len(dataset.classes), -1, dtype=np.int64)
+            renumber[columns] = np.arange(len(kept))
+            chosen = chosen[renumber[dataset.targets[chosen]] >= 0]
+            targets = renumber[dataset.targets[chosen]]
 
         self.dataset = dataset
         self.indices: NDArray[np.int64] = chosen
         self.name = dataset.name
         self.classes = kept
-        self.targets = renumber[dataset.targets[chosen]]
+        self.targets = targets
         self.groups = None if dataset.groups is None else dataset.groups[chosen]
         self.sample_rate = dataset.sample_rate
         self.lengths = dataset.lengths[chosen]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from musicfsl.datasets import AudioFolder, SyntheticInstruments, split_classes
+from musicfsl.datasets import AudioFolder, ClassConditionalDataset, SyntheticInstruments, split_classes
 from musicfsl.errors import DatasetError, InputError
 
 NAMES = [f"class {number:02d}" for number in range(14)]
@@ -72,6 +73,7 @@ def test_split_classes_refuses_more_parts_than_classes_and_duplicates() -> None:
 
 def test_subset_keeps_the_order_asked_for(mixed_folder: Path) -> None:
     dataset = AudioFolder(mixed_folder)
+    assert not dataset.is_multilabel and dataset.labels_of(0) == ["alto"]
     part = dataset.subset(classes=["tenor", "alto"], indices=[11, 5, 0, 8])
     assert part.indices.tolist() == [11, 0, 8]  # item 5 is of another class
     assert part.targets.tolist() == [0, 1, 0]
@@ -115,3 +117,49 @@ def test_a_subset_keeps_the_families_of_its_classes(tmp_path: Path, mixed_folder
     made = SyntheticInstruments(n_players=1, notes_per_player=1, classes=names, cache_dir=tmp_path, progress=False)
     assert made.subset(classes=["Koto", "Flute"]).families == {"Koto": "plucked strings", "Flute": "flutes"}
     assert AudioFolder(mixed_folder).subset().families is None
+
+
+class Labelled(ClassConditionalDataset):
+    """Four constant items with two, no, one and three labels."""
+
+    def __init__(self) -> None:
+        self.name = "labelled"
+        self.classes = ["cello", "flute", "voice"]
+        self.targets = np.array([[1, 1, 0], [0, 0, 0], [0, 0, 1], [1, 1, 1]], dtype=np.uint8)
+        self.groups = np.arange(4)
+        self.sample_rate = 8000
+        self.lengths = np.full(4, 80)
+
+    def read(self, index: int, offset: int = 0, length: int | None = None) -> torch.Tensor:
+        return torch.full((1, 80), index / 4)
+
+    def fingerprint(self) -> str:
+        return "labelled"
+
+
+def test_items_may_have_several_labels() -> None:
+    dataset = Labelled()
+    assert dataset.is_multilabel
+    assert [dataset[i][1].tolist() for i in range(4)] == dataset.targets.tolist()
+    assert dataset[0][1].dtype == torch.uint8
+    dataset[0][1].zero_()  # a copy: what a caller does to a target changes no data set
+    assert dataset.targets[0].tolist() == [1, 1, 0]
+    assert dataset.labels_of(3) == ["cello", "flute", "voice"] and dataset.labels_of(1) == []
+    assert {name: indices.tolist() for name, indices in dataset.class_to_indices.items()} == {
+        "cello": [0, 3],
+        "flute": [0, 3],
+        "voice": [2, 3],
+    }
+    assert dataset.item_name(0) == "item 0 of labelled (cello and flute)"
+    assert dataset.item_name(1) == "item 1 of labelled (without a label)"
+
+
+def test_subset_of_several_labels_keeps_the_columns_and_the_items_that_have_one() -> None:
+    dataset = Labelled()
+    part = dataset.subset(classes=["voice", "cello"])
+    assert part.indices.tolist() == [0, 2, 3] and part.classes == ["voice", "cello"]
+    assert part.targets.tolist() == [[0, 1], [1, 0], [1, 1]] and part.targets.dtype == np.uint8
+    assert part.labels_of(0) == ["cello"] and torch.equal(part[1][0], dataset[2][0])
+    # Without classes nothing is left out, items without a label included.
+    assert dataset.subset().targets.tolist() == dataset.targets.tolist()
+    assert dataset.subset(indices=[1, 3]).targets.tolist() == [[0, 0, 0], [1, 1, 1]]
