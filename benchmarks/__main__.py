@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 from benchmarks.rows import Row, as_table
 
-MEASUREMENTS = ("imports", "episodes", "training", "decoding", "synthetic", "spectrogram", "annotate")
+MEASUREMENTS = ("imports", "episodes", "training", "decoding", "synthetic", "spectrogram", "multiband", "annotate")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

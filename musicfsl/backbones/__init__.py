@@ -3,15 +3,30 @@
 from typing import Any
 
 from musicfsl.backbones.base import Encoder
+from musicfsl.backbones.cnn14 import Cnn14
 from musicfsl.backbones.conv import ConvEncoder
 from musicfsl.backbones.mfcc import MfccEncoder
+from musicfsl.backbones.multiband import MultiBandCNN
+from musicfsl.backbones.panns_multiband import PannsMultiBand
 from musicfsl.backbones.whitening import Whitening
 from musicfsl.errors import InputError, did_you_mean
 
-__all__ = ["ENCODERS", "ConvEncoder", "Encoder", "MfccEncoder", "Whitening", "build_encoder"]
+__all__ = [
+    "ENCODERS",
+    "Cnn14",
+    "ConvEncoder",
+    "Encoder",
+    "MfccEncoder",
+    "MultiBandCNN",
+    "PannsMultiBand",
+    "Whitening",
+    "build_encoder",
+]
 
 #: Name -> class. A new encoder is one file and one line here.
-ENCODERS: dict[str, type[Encoder]] = {encoder.name: encoder for encoder in (ConvEncoder, MfccEncoder)}
+ENCODERS: dict[str, type[Encoder]] = {
+    encoder.name: encoder for encoder in (ConvEncoder, MfccEncoder, MultiBandCNN, Cnn14, PannsMultiBand)
+}
 
 
 def build_encoder(name: str, settings: dict[str, Any]) -> Encoder:

@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from musicfsl.backbones.whitening import Whitening
 from musicfsl.errors import InputError
-from musicfsl.spectrogram import LogMel
+from musicfsl.features import FrontEnd
 
-__all__ = ["Encoder", "seeded_init"]
+__all__ = ["Encoder", "EncoderFrontEnd", "seeded_init"]
+
+
+class EncoderFrontEnd(FrontEnd, Protocol):
+    """What an encoder needs of its front end: `musicfsl.LogMel` and `musicfsl.MultiBand` are such.
+
+    Attributes:
+        sample_rate: of the waves in Hz.
+        hop_length: samples between frames.
+    """
+
+    hop_length: int
+
+    @property
+    def n_features(self) -> int:
+        """Number of values a frame."""
+
+    @property
+    def silence(self) -> float:
+        """The value of silence, the lowest there is."""
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames that a wave of ``n_samples`` gives."""
 
 
 class Encoder(nn.Module, ABC):
@@ -29,7 +51,7 @@ class Encoder(nn.Module, ABC):
     """
 
     name: str
-    front_end: LogMel
+    front_end: EncoderFrontEnd
     backbone: nn.Module
     dim: int
 
@@ -42,6 +64,14 @@ class Encoder(nn.Module, ABC):
     def sample_rate(self) -> int:
         """Rate of the waves that the encoder expects, in Hz."""
         return self.front_end.sample_rate
+
+    def pretrained_parts(self) -> list[nn.Module]:
+        """The parts that bring what was learned elsewhere: a fine-tuning in two phases freezes them in the first.
+
+        What the encoder has besides them, such as a layer that fuses branches, is new to the task and is trained
+        from the start. By default the whole backbone.
+        """
+        return [self.backbone]
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class ConvEncoder(Encoder):
     """
 
     name = "conv"
+    front_end: LogMel
     backbone: ConvBackbone
 
     def __init__(

@@ -42,6 +42,7 @@ class MfccEncoder(Encoder):
     """
 
     name = "mfcc"
+    front_end: LogMel
 
     def __init__(
         self, sample_rate: int = 16000, n_mfcc: int = 20, n_mels: int = 128, n_fft: int = 2048, hop_length: int = 512
