@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -93,7 +93,8 @@ class EpisodeSampler:
             (for `EpisodeDataset`'s class augmentation) and ``n_way`` may exceed their number.
 
     Raises:
-        EpisodeError: an episode of this shape is impossible; the message names the class and the shortage.
+        EpisodeError: an episode of this shape is impossible; the message names the class and the shortage. Or the
+            targets are multi-hot.
 
     Example:
         >>> sampler = EpisodeSampler(np.repeat(np.arange(6), 10), n_way=5, n_support=2, n_query=3, seed=0)
@@ -117,7 +118,7 @@ class EpisodeSampler:
                 raise EpisodeError(f"{name} is {value}; expected {least} or more")
         if seed < 0:
             raise InputError(f"seed is {seed}; expected 0 or more")
-        targets = np.asarray(targets, dtype=np.int64)
+        targets = single_label(targets)
         labels = np.unique(targets)
         if n_way > len(labels) and not repeat_classes:
             raise EpisodeError(f"n_way is {n_way}, but the data set has only {len(labels)} classes with clips")
@@ -172,6 +173,22 @@ class EpisodeSampler:
         counter = [(position >> (64 * word)) & (2**64 - 1) for word in range(4)]
         bits = np.random.Philox(key=self.seed, counter=np.array(counter, dtype=np.uint64))
         return np.random.Generator(bits).random((count, 4 * steps))
+
+
+def single_label(targets: ArrayLike) -> NDArray[np.int64]:
+    """Targets as int64.
+
+    Raises:
+        EpisodeError: they are multi-hot.
+    """
+    array = np.asarray(targets)
+    if array.ndim == 2:
+        raise EpisodeError(
+            f"the targets are multi-hot, of shape {array.shape}, but episodes of classes that exclude each other need "
+            "one class an item; use MultiLabelEpisodeSampler and evaluate_multilabel_episodes, or, where every item "
+            "has exactly one label, give targets.argmax(axis=1)"
+        )
+    return array.astype(np.int64)
 
 
 def _sample_without_replacement(uniform: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -18,9 +18,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from musicfsl.episodes import EpisodeIndices, EpisodeSampler
+from musicfsl._stored_embeddings import checked_embeddings
+from musicfsl.episodes import EpisodeIndices, EpisodeSampler, single_label
 from musicfsl.errors import InputError
 from musicfsl.heads.base import Head
+from musicfsl.heads.multilabel import MultiLabelHead
 from musicfsl.hierarchy_reports import HierarchyReport, HierarchyTally
 from musicfsl.metrics import confusion_matrix, mean_ci95
 from musicfsl.taxonomy import Taxonomy
@@ -142,8 +144,10 @@ def evaluate_episodes(
         the report.
 
     Raises:
-        EpisodeError: an episode of this shape is impossible; the message names the class and the shortage.
-        InputError: shapes do not fit, an embedding is not finite, or a class is not in the taxonomy.
+        EpisodeError: an episode of this shape is impossible; the message names the class and the shortage. Or the
+            targets are multi-hot.
+        InputError: shapes do not fit, an embedding is not finite, a class is not in the taxonomy, or the head is one
+            for several labels.
 
     Example:
         >>> from musicfsl.heads import PrototypicalHead
@@ -153,10 +157,10 @@ def evaluate_episodes(
         accuracy 1.000 +- 0.000 (95 % interval over 100 episodes, seed 0; chance 0.200;
         5-way 5-shot, 15 queries a class; data of unknown origin)
     """
-    z = torch.as_tensor(embeddings)
-    labels_of = np.asarray(targets)
-    _check(z, labels_of, groups)
-    labels_of = labels_of.astype(np.int64)
+    z = checked_embeddings(embeddings, groups)
+    labels_of = _checked_targets(targets, len(z))
+    if isinstance(head, MultiLabelHead):
+        raise InputError(f"{type(head).__name__} gives an item several labels; use evaluate_multilabel_episodes")
     sampler = EpisodeSampler(
         labels_of, n_way, n_support, n_query, seed, None if groups is None else np.asarray(groups), class_names
     )
@@ -243,18 +247,10 @@ def _rows(z: Tensor, indices: NDArray[np.int64]) -> Tensor:
     return z.index_select(0, flat).reshape(len(indices), -1, z.shape[-1])
 
 
-def _check(z: Tensor, targets: NDArray[Any], groups: ArrayLike | None) -> None:
-    if z.dim() != 2 or not z.is_floating_point():
-        raise InputError(f"embeddings are {z.dtype} of shape {tuple(z.shape)}; expected float (N, dim)")
-    if targets.shape != (len(z),) or not np.issubdtype(targets.dtype, np.integer):
+def _checked_targets(targets: ArrayLike, n: int) -> NDArray[np.int64]:
+    array = np.asarray(targets)
+    if array.ndim != 2 and (array.shape != (n,) or not np.issubdtype(array.dtype, np.integer)):
         raise InputError(
-            f"targets are {targets.dtype} of shape {targets.shape}; expected integers of shape ({len(z)},), one a row"
+            f"targets are {array.dtype} of shape {array.shape}; expected integers of shape ({n},), one a row"
         )
-    if groups is not None and np.asarray(groups).shape != (len(z),):
-        raise InputError(f"groups have shape {np.asarray(groups).shape}; expected ({len(z)},), one a row")
-    finite = torch.isfinite(z).all(dim=1)
-    if not finite.all():
-        raise InputError(
-            f"row {int(torch.nonzero(~finite)[0])} of the embeddings holds NaN or infinity; check that recording "
-            "and the encoder"
-        )
+    return single_label(array)

@@ -11,7 +11,15 @@ from torch import Tensor, nn
 
 from musicfsl.errors import InputError
 
-__all__ = ["Classes", "Head", "HeadState", "class_means", "mean_cross_entropy", "target_positions"]
+__all__ = [
+    "Classes",
+    "Head",
+    "HeadState",
+    "class_means",
+    "mean_cross_entropy",
+    "mean_prototypes",
+    "target_positions",
+]
 
 #: What the columns of the logits stand for: names (targets are then positions in the list), integer labels
 #: (targets are then those labels, in any order and with gaps), or None for targets ``0 .. n_way - 1``.
@@ -22,10 +30,15 @@ class HeadState(NamedTuple):
     """What a head learned from a support set; tensors only.
 
     Attributes:
-        prototypes: ``(..., n_way, dim)``.
+        prototypes: ``(..., n_prototypes, dim)``; where the fields below are None, one for each class.
+        labels: bool ``(n_sets, n_way)``, the sets of labels that queries may be given; None where classes exclude
+            each other, and where each label is decided for itself.
+        prototype_of: int64 ``(n_sets,)``, which of the prototypes each of these sets has.
     """
 
     prototypes: Tensor
+    labels: Tensor | None = None
+    prototype_of: Tensor | None = None
 
 
 class Head(nn.Module, ABC):
@@ -115,9 +128,6 @@ def mean_cross_entropy(logits: Tensor, positions: Tensor) -> Tensor:
 def class_means(support_z: Tensor, support_targets: Tensor, classes: Classes) -> Tensor:
     """Mean embedding of each class's examples, ``(..., n_way, dim)``.
 
-    A matrix product takes any number of examples a class and of stacked episodes, and its gradient is
-    the same on every run and device.
-
     Raises:
         InputError: as `Head.adapt`.
     """
@@ -136,7 +146,23 @@ def class_means(support_z: Tensor, support_targets: Tensor, classes: Classes) ->
         empty = int(torch.nonzero(counts == 0)[0, 0])
         name = empty if classes is None else classes[empty]
         raise InputError(f"class '{name}' has no example in the support set; give at least one, or leave it out")
-    means = (members / counts).to(support_z.dtype) @ support_z
+    return mean_prototypes(members, support_z)
+
+
+def mean_prototypes(members: Tensor, support_z: Tensor) -> Tensor:
+    """Mean embeddings ``(..., n_sets, dim)`` of sets of support items.
+
+    A matrix product takes any number of examples a set and of stacked episodes, and its gradient is
+    the same on every run and device.
+
+    Args:
+        members: int64 ``(n_sets, n_support_total)``, 1 where an item belongs to a set; no set is empty.
+        support_z: ``(..., n_support_total, dim)``.
+
+    Raises:
+        InputError: an embedding is not finite.
+    """
+    means = (members / members.sum(dim=1, keepdim=True)).to(support_z.dtype) @ support_z
     # A single NaN or infinity reaches the sum over all means, and adding up is quicker than looking at each.
     if not torch.isfinite(means.sum()):
         raise InputError("support_z holds NaN or infinite values; check the recordings and the encoder")
