@@ -42,7 +42,7 @@ class Problem:
 
 
 class FileDataset(ClassConditionalDataset):
-    """Recordings with a class each. Only headers are read before an item is asked for.
+    """Recordings with a class each, or with any number of classes. Only headers are read before an item is asked for.
 
     Attributes:
         root: folder that the paths are relative to.
@@ -58,8 +58,9 @@ class FileDataset(ClassConditionalDataset):
         name: str,
         root: Path,
         paths: Sequence[str],
-        labels: Sequence[str],
+        labels: Sequence[str] | NDArray[np.uint8],
         *,
+        classes: Sequence[str] | None = None,
         group_labels: Sequence[str] | None = None,
         sample_rate: int = 16000,
         duration: float | None = 1.0,
@@ -74,7 +75,9 @@ class FileDataset(ClassConditionalDataset):
             name: of the data set.
             root: folder that holds the recordings.
             paths: relative POSIX paths, in the order of the items.
-            labels: class name of every recording; the sorted names become ``classes``.
+            labels: class name of every recording; the sorted names become ``classes``. In a multi-label data set a
+                uint8 array ``(n_recordings, n_classes)`` of 0 and 1, whose columns ``classes`` names.
+            classes: names of a multi-label data set's classes; None otherwise.
             group_labels: name of the player, song or source of every recording; None where nothing is known
                 (windows of one recording then form a group).
             sample_rate: rate that recordings are resampled to, in Hz.
@@ -92,7 +95,7 @@ class FileDataset(ClassConditionalDataset):
         self.name = name
         self.root = root
         self.paths = list(paths)
-        self.classes = sorted(set(labels))
+        self.classes = sorted(set(labels)) if classes is None else list(classes)
         self.sample_rate = sample_rate
         self.length = None if duration is None else round(duration * sample_rate)
         self.seed = seed
@@ -112,8 +115,10 @@ class FileDataset(ClassConditionalDataset):
         if long == "windows" and self.length is not None:
             self.lengths = np.minimum(self.lengths, self.length)
 
-        class_of_name = {name: c for c, name in enumerate(self.classes)}
-        self.targets = np.array([class_of_name[label] for label in labels], dtype=np.int64)[self.file_of]
+        if classes is None:
+            class_of_name = {name: c for c, name in enumerate(self.classes)}
+            labels = np.array([class_of_name[label] for label in labels], dtype=np.int64)
+        self.targets = np.asarray(labels)[self.file_of]
         if group_labels is None and long == "windows":
             group_labels = self.paths
         self.group_names: list[str] = sorted(set(group_labels or ()))

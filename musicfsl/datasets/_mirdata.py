@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+from musicfsl.datasets._archives import extract, is_archive
+from musicfsl.datasets._downloads import fetch
 from musicfsl.datasets._files import FileDataset, Problem
 from musicfsl.errors import DatasetError, InputError, import_extra
 
@@ -20,6 +22,9 @@ __all__ = ["DATA_VARIABLE", "MirdataDataset", "dataset_root"]
 
 #: Environment variable that names the folder with one sub-folder a data set.
 DATA_VARIABLE = "MUSICFSL_DATA"
+
+# Folder of the marks that say which archives have been unpacked, while the others are still being fetched.
+_DONE = ".done"
 
 
 def dataset_root(name: str, root: str | os.PathLike[str] | None = None) -> Path:
@@ -57,26 +62,30 @@ class MirdataDataset(FileDataset):
         return dataset_root(cls.mirdata_name, root)
 
     @classmethod
-    def download(cls, root: str | os.PathLike[str] | None = None, version: str = "default") -> Path:
+    def download(
+        cls, root: str | os.PathLike[str] | None = None, version: str = "default", show_progress: bool = False
+    ) -> Path:
         """Downloads and unpacks the data set; archives are checked against mirdata's checksums before.
 
         Everything is fetched into a hidden folder within ``root`` and moved to its place when it is
-        complete. What an interrupted download left is used again, once its checksum is right.
+        complete. An interrupted download goes on where it ended. mirdata says what to fetch; the fetching and
+        unpacking is ours, since its own begins anew and would write wherever an archive says.
 
         Returns:
             the folder that now holds the data set.
 
         Raises:
-            DatasetError: the download failed; the message says why.
+            DatasetError: the download failed, or an archive is damaged or would write outside the folder; the
+                message says why.
             MissingExtraError: mirdata is not installed.
         """
         folder = cls.root_of(root)
         staging = folder / ".download"
         loader = cls._loader(staging, version)
         try:
-            staging.mkdir(parents=True, exist_ok=True)
-            _discard_broken(staging, loader.remotes)
-            loader.download(cleanup=True)
+            (staging / _DONE).mkdir(parents=True, exist_ok=True)
+            for remote in _remotes(loader):
+                _fetch_and_unpack(remote, staging, show_progress)
             _move_into(staging, folder)
         except OSError as error:
             raise DatasetError(
@@ -104,20 +113,22 @@ class MirdataDataset(FileDataset):
         if not folder.is_dir():
             raise cls._nothing_there(folder)
         missing, differing = loader.validate(verbose=show_progress)
-        problems = [
+        problems = {
             Problem(Path(path).relative_to(folder).as_posix(), reason)
             for found, reason in ((missing, "is missing"), (differing, "differs from the published file (MD5)"))
             for of_kind in found.values()
             for paths in of_kind.values()
             for path in paths
-        ]
+        }
         return n_recordings, sorted(problems, key=lambda problem: problem.path)
 
     @classmethod
-    def _present_tracks(cls, root: Path, version: str) -> list[Any]:
-        """Mirdata's tracks whose recording is there, sorted by path, each with its annotation."""
+    def _present_tracks(
+        cls, root: Path, version: str, is_wanted: Callable[[Any], bool] = lambda track: True
+    ) -> list[Any]:
+        """Mirdata's tracks, of those wanted, whose recording is there, sorted by path, each with its annotation."""
         loader = cls._loader(root, version)
-        tracks = [loader.track(track_id) for track_id in cls._track_ids(loader)]
+        tracks = [track for track in map(loader.track, cls._track_ids(loader)) if is_wanted(track)]
         present = sorted(
             (t for t in tracks if os.path.exists(t.audio_path)), key=lambda t: Path(t.audio_path).as_posix()
         )
@@ -181,21 +192,39 @@ class MirdataDataset(FileDataset):
         )
 
 
-def _discard_broken(staging: Path, remotes: dict[str, Any]) -> None:
-    """Deletes what an interrupted download left, which mirdata would otherwise refuse for its checksum."""
-    from mirdata.validate import md5
+def _remotes(loader: Any) -> list[Any]:
+    """What there is to download: mirdata's list of files where that is not part of its wheel, then the archives."""
+    index = loader._index_data
+    names = index.partial_download or [name for name in loader.remotes if name != "index"]
+    if index.remote is not None and not os.path.exists(loader.index_path):
+        loader.download(partial_download=["index"])
+    return [loader.remotes[name] for name in names]
 
-    for remote in remotes.values():
-        archive = staging / (remote.destination_dir or "") / remote.filename
-        if archive.exists() and md5(str(archive)) != remote.checksum:
-            archive.unlink()
+
+def _fetch_and_unpack(remote: Any, staging: Path, show_progress: bool) -> None:
+    """Fetches one file; an archive's content takes its place. A mark says that this need not be done again."""
+    mark = staging / _DONE / remote.filename
+    if mark.exists() and mark.read_text() == remote.checksum:
+        return
+    folder = staging / (remote.destination_dir or "")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / remote.filename
+    fetch(remote.url, path, remote.checksum, show_progress)
+    if is_archive(path.name):
+        extract(path, folder, show_progress)
+        for name in remote.unpack_directories or ():
+            _move_into(folder / name, folder)
+    mark.write_text(remote.checksum)
+    if is_archive(path.name):
+        path.unlink()
 
 
-def _move_into(staging: Path, folder: Path) -> None:
-    """Moves every file to the same place within ``folder``, each in one step, and removes ``staging``."""
-    for path in sorted(staging.rglob("*")):
-        if path.is_file():
-            target = folder / path.relative_to(staging)
+def _move_into(source: Path, folder: Path) -> None:
+    """Moves every file to the same place within ``folder``, each in one step, and removes ``source``."""
+    for path in sorted(source.rglob("*")):
+        relative = path.relative_to(source)
+        if path.is_file() and relative.parts[0] != _DONE:
+            target = folder / relative
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, target)
-    shutil.rmtree(staging)
+    shutil.rmtree(source)

@@ -14,7 +14,7 @@ from musicfsl.datasets._files import FileDataset, Long, Problem, Short, verify_f
 from musicfsl.datasets._window_table import TABLE_NAME, read_window_table
 from musicfsl.errors import DatasetError, InputError
 
-__all__ = ["AudioFolder", "list_recordings", "verify_folder"]
+__all__ = ["AudioFolder", "captured_groups", "list_recordings", "verify_folder", "walk_files"]
 
 
 class AudioFolder(FileDataset):
@@ -74,7 +74,7 @@ class AudioFolder(FileDataset):
         table = read_window_table(folder, paths)
         groups = None if table is None else table.groups
         if group_pattern is not None:
-            groups = _captured(group_pattern, paths)
+            groups = captured_groups(group_pattern, paths)
         super().__init__(
             folder.name,
             folder,
@@ -110,7 +110,7 @@ def list_recordings(root: Path) -> list[str]:
     """Relative POSIX paths of all recordings, sorted; the first part is the class."""
     if not root.is_dir():
         raise DatasetError(f"{root} is not a folder; expected one with a sub-folder of recordings a class")
-    files = sorted(_walk(root))
+    files = sorted(walk_files(root))
     is_recording = [path for path in files if Path(path).suffix.lower() in AUDIO_SUFFIXES]
     recordings = [path for path in is_recording if "/" in path]
     classes = {path.partition("/")[0] for path in recordings}
@@ -130,7 +130,7 @@ def list_recordings(root: Path) -> list[str]:
     return recordings
 
 
-def _walk(root: Path) -> Iterator[str]:
+def walk_files(root: Path) -> Iterator[str]:
     """Relative POSIX paths of all files that are not hidden; links to folders are followed, but not in circles."""
 
     def fail(error: OSError) -> None:
@@ -159,7 +159,7 @@ def _warn_of(root: Path, left_out: list[str]) -> None:
         )
 
 
-def _captured(group_pattern: str, paths: list[str]) -> list[str]:
+def captured_groups(group_pattern: str, paths: list[str]) -> list[str]:
     """What the pattern's capture group holds in every path."""
     try:
         pattern = re.compile(group_pattern)

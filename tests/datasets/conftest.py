@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 import json
+import threading
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +104,7 @@ def tinysol_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(root / path, make_tone(200.0 + 10 * number, 0.8 + 0.05 * (number % 8), 44100), 44100)
     _write_tinysol_table(root / "annotation" / "TinySOL_metadata.csv", paths)
-    with _known_to_mirdata(tinysol, root, {Path(path).stem: path for path in paths}, "TinySOL_metadata"):
+    with _known_to_mirdata(tinysol, root, {Path(path).stem: {"audio": path} for path in paths}, "TinySOL_metadata"):
         yield root
 
 
@@ -125,8 +131,91 @@ def medley_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     table.parent.mkdir(parents=True)
     with table.open("w", newline="") as file:
         csv.writer(file).writerows([["subset", "instrument", "instrument_id", "song_id", "uuid4"], *rows])
-    with _known_to_mirdata(medley_solos_db, root, dict(clips), "Medley-solos-DB_metadata"):
+    with _known_to_mirdata(
+        medley_solos_db, root, {uuid: {"audio": path} for uuid, path in clips}, "Medley-solos-DB_metadata"
+    ):
         yield root
+
+
+# Test excerpts of recordings of every part; the last has five labels, the most there are.
+_IRMAS_TEST_RECORDINGS = (
+    "02 - And The Body Will Die",
+    "01 - Canto das três raças",
+    "07. Buddy DeFranco & Tommy Gumina - Scrapple from the Apple",
+    "08 My favorite game",
+    "Lisa Germano - From a Shell",
+    "agw_-_03_-_st. elmo's fire",
+)
+_IRMAS_CODES = ("cel", "cla", "flu", "gac", "gel", "org", "pia", "sax", "tru", "vio", "voi")
+
+
+@pytest.fixture(scope="session")
+def irmas_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """IRMAS with some excerpts a class and part; mirdata knows their checksums as the version "small".
+
+    Names are the published ones, and so are the label files: what they hold follows from the published checksums. The
+    recordings 0672 (acoustic guitar) and 0757 (electric guitar) are the same, as in the published set, and one training
+    excerpt is not in mirdata's list.
+    """
+    from mirdata.datasets import irmas
+
+    root = tmp_path_factory.mktemp("data") / "irmas"
+    index = _full_index(irmas)["tracks"]
+    taken: dict[str, dict[str, str]] = {}
+    counts: Counter[str] = Counter()
+    for track_id, files in index.items():
+        path = files["audio"][0]
+        kind = path.rpartition("/")[0] + ("" if "__[" in path else " without drums")
+        song = unicodedata.normalize("NFC", Path(path).stem.rpartition("-")[0])
+        wanted = track_id.startswith(("0672__", "0757__"))
+        if "Training" in path:
+            wanted |= counts[kind] < 5 and not track_id.endswith("__3")
+        else:
+            wanted |= song in _IRMAS_TEST_RECORDINGS and counts[song] < 3
+            kind = song
+        if wanted:
+            counts[kind] += 1
+            taken[track_id] = {"audio": path, "annotation": files["annotation"][0]}
+    label_files = _published_irmas_label_files({index[track_id]["annotation"][1] for track_id in taken})
+    for number, (track_id, files) in enumerate(taken.items()):
+        (root / files["audio"]).parent.mkdir(parents=True, exist_ok=True)
+        copied = track_id.partition("__")[0] in ("0672", "0757")
+        seed = int(track_id[-1]) if copied else number
+        seconds = 1.0 if "__" in track_id else 0.5 + 0.1 * (number % 9)
+        tone = make_tone(200.0 + 5 * seed, seconds, 44100, channels=2, seed=seed)
+        soundfile.write(root / files["audio"], tone, 44100, subtype="PCM_16")
+        if files["annotation"].endswith(".txt"):
+            (root / files["annotation"]).write_bytes(label_files[index[track_id]["annotation"][1]])
+    unlisted = root / "IRMAS-TrainingData" / "vio" / "[vio][pop_roc]0672__1.wav"
+    soundfile.write(unlisted, make_tone(700.0, 1.0, 44100, channels=2), 44100)
+    with _known_to_mirdata(irmas, root, taken):
+        yield root
+
+
+def _published_irmas_label_files(checksums: set[str]) -> dict[str, bytes]:
+    """Checksum -> what the file holds: up to five codes, each followed by a tab and the end of the line."""
+    orders = itertools.chain.from_iterable(itertools.permutations(_IRMAS_CODES, k) for k in range(1, 6))
+    texts = ("".join(f"{code}\t\n" for code in codes).encode() for codes in orders)
+    by_checksum = ((hashlib.md5(text).hexdigest(), text) for text in texts)
+    return {checksum: text for checksum, text in by_checksum if checksum in checksums}
+
+
+@pytest.fixture(scope="session")
+def excerpts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Excerpts in several formats, rates and folders with label files beside them, one of these empty."""
+    root = tmp_path_factory.mktemp("data") / "excerpts"
+    kinds = {
+        "duo/take-1.wav": (44100, 2, 1.3, "cel\t\npia\t\n"),
+        "duo/take-2.flac": (22050, 1, 0.4, "Piano\r\n\r\ncello\r\n"),
+        "duo/take-10.ogg": (48000, 2, 0.9, " pia "),
+        "solo (2)-1.wav": (11025, 1, 1.1, "\ufeffvoi\n"),
+        "drums only.wav": (44100, 1, 1.0, " \n\t\n"),
+    }
+    for number, (path, (rate, channels, seconds, labels)) in enumerate(kinds.items()):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(root / path, make_tone(200.0 + 50 * number, seconds, rate, channels, seed=number), rate)
+        (root / path).with_suffix(".txt").write_bytes(labels.encode())
+    return root
 
 
 def _full_index(module: Any) -> dict[str, Any]:
@@ -155,7 +244,9 @@ def _write_tinysol_table(path: Path, audio_paths: list[str]) -> None:
 
 
 @contextmanager
-def _known_to_mirdata(module: Any, root: Path, tracks: dict[str, str], table: str) -> Iterator[None]:
+def _known_to_mirdata(
+    module: Any, root: Path, tracks: dict[str, dict[str, str]], table: str | None = None
+) -> Iterator[None]:
     """Adds an index of the small tree to a mirdata module, with the checksums of the files as they are now."""
     from mirdata import core
 
@@ -164,8 +255,8 @@ def _known_to_mirdata(module: Any, root: Path, tracks: dict[str, str], table: st
 
     index = {
         "version": "small",
-        "tracks": {track_id: {"audio": entry(path)} for track_id, path in tracks.items()},
-        "metadata": {table: entry(f"annotation/{table}.csv")},
+        "tracks": {track_id: {kind: entry(path) for kind, path in files.items()} for track_id, files in tracks.items()},
+        **({} if table is None else {"metadata": {table: entry(f"annotation/{table}.csv")}}),
     }
     index_path = root.parent / f"{root.name}_index.json"
     index_path.write_text(json.dumps(index))
@@ -251,3 +342,61 @@ def katunog_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(root / path, make_tone(200.0 + 30 * number, seconds, 16000, seed=number), 16000)
     return root
+
+
+@dataclass
+class FileServer:
+    """What a test knows of the server.
+
+    Attributes:
+        folder: what lies there is served.
+        url: of the folder.
+        ends_after: name -> number of bytes after which the connection ends.
+        ranges: whether the server gives parts of files.
+        asked: name and range of every request.
+    """
+
+    folder: Path
+    url: str = ""
+    ends_after: dict[str, int] = field(default_factory=dict)
+    ranges: bool = True
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+
+
+@pytest.fixture
+def file_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    """Files by HTTP on this machine, parts of them too, with connections that end early where a test says so."""
+    server = FileServer(tmp_path / "served")
+    server.folder.mkdir()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name, wanted = self.path.lstrip("/"), self.headers.get("Range")
+            server.asked.append((name, wanted))
+            if not (server.folder / name).is_file():
+                self.send_error(404)
+                return
+            content = (server.folder / name).read_bytes()
+            start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and server.ranges else 0
+            if start > len(content) or (start and start == len(content)):
+                self.send_error(416)
+                return
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Length", str(len(content) - start))
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+            self.end_headers()
+            self.wfile.write(content[start : server.ends_after.get(name)])
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    http_server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server.url = f"http://127.0.0.1:{http_server.server_address[1]}"
+    thread = threading.Thread(target=http_server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    http_server.shutdown()
+    http_server.server_close()
+    thread.join()

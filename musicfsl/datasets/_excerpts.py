@@ -1,0 +1,153 @@
+"""Excerpts that were made once and lie in a cache: their samples behind one another, and a table of what they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from musicfsl.caching import atomic_directory
+from musicfsl.datasets.base import ClassConditionalDataset, hash_of
+from musicfsl.errors import CacheError
+
+__all__ = ["CachedExcerpts", "Excerpt"]
+
+_SAMPLES, _TABLE = "samples.npy", "excerpts.json"
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """What is known of an excerpt without hearing it.
+
+    Attributes:
+        n_samples: its length.
+        predominant: number of the predominant class.
+        levels: class number -> decibels of its line over the predominant one.
+        players: class number -> group of its player in the data set of notes.
+        accompaniment: names of instruments outside the vocabulary that sound too.
+        key: as ``"A minor"``.
+        tempo: beats a minute.
+    """
+
+    n_samples: int
+    predominant: int
+    levels: dict[int, float]
+    players: dict[int, int]
+    accompaniment: list[str]
+    key: str
+    tempo: float
+
+
+class CachedExcerpts(ClassConditionalDataset):
+    """The part of `Mixtures` that knows files. A concrete class sets ``classes`` and calls `_open`."""
+
+    def _open(
+        self,
+        folder: Path,
+        arguments: dict[str, Any],
+        make: Callable[[Path], Iterable[tuple[Excerpt, NDArray[np.int16]]]],
+        labels: str,
+    ) -> None:
+        """Opens the cache folder, which ``make`` fills first where there is none.
+
+        Args:
+            folder: the cache folder.
+            arguments: all that decides the excerpts.
+            make: gives the excerpts; it may put temporary files into the folder that it is called with.
+            labels: predominant or all: which instruments of an excerpt its target names.
+        """
+        self.cache_folder = folder
+        self._arguments = arguments
+        if not folder.exists():
+            _write(folder, arguments, make)
+        self._samples, excerpts = _read(folder, arguments)
+
+        shape = len(excerpts), len(self.classes)
+        self.lengths = np.array([excerpt.n_samples for excerpt in excerpts], dtype=np.int64)
+        self.levels = np.full(shape, -np.inf, dtype=np.float32)
+        self.players = np.full(shape, -1, dtype=np.int64)
+        for i, excerpt in enumerate(excerpts):
+            for c, level in excerpt.levels.items():
+                self.levels[i, c] = level
+                self.players[i, c] = excerpt.players[c]
+        self.sounding = np.isfinite(self.levels).astype(np.uint8)
+        self.predominant = np.array([excerpt.predominant for excerpt in excerpts], dtype=np.int64)
+        one_hot = np.eye(len(self.classes), dtype=np.uint8)[self.predominant]
+        self.targets = one_hot if labels == "predominant" else self.sounding.copy()
+        self.groups = self.players[np.arange(len(excerpts)), self.predominant]
+        self.accompaniment = [excerpt.accompaniment for excerpt in excerpts]
+        self.keys = [excerpt.key for excerpt in excerpts]
+        self.tempos = np.array([excerpt.tempo for excerpt in excerpts], dtype=np.float64)
+        self._starts = np.concatenate([[0], np.cumsum(self.lengths)])
+
+    def read(self, index: int, offset: int = 0, length: int | None = None) -> Tensor:
+        """Reads excerpt ``index``, or ``length`` samples of it from ``offset`` on; see the base class."""
+        index = self._checked_index(index)
+        end = int(self._starts[index + 1])
+        start = min(int(self._starts[index]) + offset, end)
+        stop = end if length is None else min(start + length, end)
+        return torch.from_numpy(self._samples[start:stop].astype(np.float32) / 32768.0).unsqueeze(0)
+
+    def fingerprint(self) -> str:
+        """A hash of all that decides the excerpts."""
+        return hash_of(self._arguments)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves the samples out: a worker process opens the cache itself instead of receiving a copy of it."""
+        return {key: value for key, value in self.__dict__.items() if key != "_samples"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._samples, _ = _read(self.cache_folder, self._arguments)
+
+
+def _write(
+    folder: Path, arguments: dict[str, Any], make: Callable[[Path], Iterable[tuple[Excerpt, NDArray[np.int16]]]]
+) -> None:
+    excerpts = []
+    with atomic_directory(folder) as temporary, open(temporary / _SAMPLES, "wb") as file:
+        file.write(_header(0))
+        for excerpt, samples in make(temporary):
+            file.write(samples.astype("<i2").tobytes())
+            excerpts.append(asdict(excerpt))
+        file.seek(0)  # the number of samples is known now; the header's length is fixed
+        file.write(_header(sum(excerpt["n_samples"] for excerpt in excerpts)))
+        (temporary / _TABLE).write_text(json.dumps({"arguments": arguments, "excerpts": excerpts}), encoding="utf-8")
+
+
+def _header(n_samples: int) -> bytes:
+    """The 128 bytes that begin a .npy file (format 1.0) of so many 16-bit samples."""
+    text = f"{{'descr': '<i2', 'fortran_order': False, 'shape': ({n_samples},), }}"
+    return b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + text.ljust(117).encode() + b"\n"
+
+
+def _read(folder: Path, arguments: dict[str, Any]) -> tuple[NDArray[np.int16], list[Excerpt]]:
+    """Maps the samples and reads the table, and makes sure that they belong together."""
+    try:
+        table = json.loads((folder / _TABLE).read_text(encoding="utf-8"))
+        excerpts = [_excerpt(row) for row in table["excerpts"]]
+        samples: NDArray[np.int16] = np.load(folder / _SAMPLES, mmap_mode="r", allow_pickle=False)
+        whole = samples.dtype == np.int16 and samples.shape == (sum(excerpt.n_samples for excerpt in excerpts),)
+        whole = whole and table["arguments"] == json.loads(json.dumps(arguments))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(folder, str(error)) from None
+    if not whole:
+        raise _damaged(folder, "its files do not belong together")
+    return samples, excerpts
+
+
+def _excerpt(row: dict[str, Any]) -> Excerpt:
+    """A row of the table; JSON has no numbers as keys."""
+    by_class = {name: {int(c): value for c, value in row[name].items()} for name in ("levels", "players")}
+    return Excerpt(**{**row, **by_class})
+
+
+def _damaged(folder: Path, reason: str) -> CacheError:
+    return CacheError(f"the cache in {folder} is damaged ({reason}); delete that folder, and it will be made again")
