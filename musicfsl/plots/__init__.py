@@ -6,8 +6,11 @@ extra ``musicfsl[plots]`` and are imported when a function needs them.
 """
 
 from musicfsl.plots.comparison import plot_comparison
+from musicfsl.plots.cooccurrence import plot_cooccurrence
 from musicfsl.plots.embeddings import plot_episode, project
 from musicfsl.plots.hierarchy import plot_accuracy_by_height, plot_back_off
+from musicfsl.plots.probabilities import plot_calibration, plot_precision_recall
+from musicfsl.plots.recording_tags import plot_tag_grid, plot_tags
 from musicfsl.plots.results import (
     plot_accuracy_over_shots,
     plot_accuracy_over_ways,
@@ -17,6 +20,7 @@ from musicfsl.plots.save import save_figure
 from musicfsl.plots.sound import AudioPlayer, SpectrogramWithSound
 from musicfsl.plots.spectrogram import plot_spectrogram
 from musicfsl.plots.style import MATPLOTLIB_STYLE, PALETTE, TEMPLATE, apply_style, class_colors, family_colors
+from musicfsl.plots.tagging import plot_tag_report
 from musicfsl.plots.taxonomy import plot_taxonomy
 from musicfsl.plots.timeline import plot_timeline
 from musicfsl.plots.training import plot_training
@@ -35,12 +39,18 @@ __all__ = [
     "plot_accuracy_over_shots",
     "plot_accuracy_over_ways",
     "plot_back_off",
+    "plot_calibration",
     "plot_comparison",
     "plot_confusion",
+    "plot_cooccurrence",
     "plot_episode",
     "plot_joint_space",
+    "plot_precision_recall",
     "plot_seen_unseen",
     "plot_spectrogram",
+    "plot_tag_grid",
+    "plot_tag_report",
+    "plot_tags",
     "plot_taxonomy",
     "plot_timeline",
     "plot_training",

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from musicfsl.errors import InputError
 
-__all__ = ["as_finite", "as_targets"]
+__all__ = ["as_finite", "as_shares", "as_targets", "as_thresholds"]
 
 
 def as_finite(name: str, values: ArrayLike | Tensor, *shape: str | int) -> NDArray[np.float64]:
@@ -42,6 +42,27 @@ def as_finite(name: str, values: ArrayLike | Tensor, *shape: str | int) -> NDArr
     return array.astype(np.float64)
 
 
+def as_shares(name: str, values: ArrayLike | Tensor, *shape: str | int, gaps: bool = False) -> NDArray[np.float64]:
+    """Like `as_finite`, for numbers from 0 to 1: shares, scores, probabilities.
+
+    Args:
+        name: what the error calls the array.
+        values: numbers.
+        shape: as for `as_finite`.
+        gaps: whether NaN may stand where there is no number.
+
+    Example:
+        >>> as_shares("scores", [0.5, np.nan], 2, gaps=True)
+        array([0.5, nan])
+    """
+    array = _to_numpy(name, values)
+    missing = np.isnan(array) if gaps and array.dtype.kind == "f" else np.zeros(array.shape, dtype=bool)
+    numbers = as_finite(name, np.where(missing, 0.0, array), *shape)
+    if (numbers < 0).any() or (numbers > 1).any():
+        raise InputError(f"{name} reach from {numbers.min():g} to {numbers.max():g}; expected 0 to 1")
+    return np.where(missing, np.nan, numbers)
+
+
 def as_targets(name: str, targets: ArrayLike | Tensor, n_items: int, n_classes: int) -> NDArray[np.int64]:
     """Checks class numbers: one for every item, each in ``0 ... n_classes - 1``."""
     array = _to_numpy(name, targets)
@@ -55,6 +76,12 @@ def as_targets(name: str, targets: ArrayLike | Tensor, n_items: int, n_classes: 
             f"but there are {n_classes} classes; expected 0 to {n_classes - 1}"
         )
     return array.astype(np.int64)
+
+
+def as_thresholds(thresholds: ArrayLike | Tensor, n_classes: int) -> NDArray[np.float64]:
+    """A threshold a class, ``(n_classes,)``, from one number for all or from one each."""
+    one_each = np.full(n_classes, float(thresholds)) if np.ndim(thresholds) == 0 else thresholds  # type: ignore[arg-type]
+    return as_shares("thresholds", one_each, n_classes)
 
 
 def _to_numpy(name: str, values: ArrayLike | Tensor) -> NDArray[Any]:

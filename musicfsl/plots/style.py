@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from musicfsl.errors import InputError, import_extra
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ __all__ = [
     "colorbar",
     "family_colors",
     "new_figure",
+    "whiskers",
 ]
 
 #: Ten colours: six of Okabe and Ito's ("Color Universal Design", 2008; their yellow and black vanish on a
@@ -194,6 +198,21 @@ def colorbar(title: str) -> dict[str, Any]:
         "ticks": "outside",
         "ticklen": 4,
         "tickcolor": LINE_COLOR,
+    }
+
+
+def whiskers(
+    values: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64], color: str
+) -> dict[str, Any]:
+    """Error bars from values to both ends of their intervals."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": (high - values).clip(min=0),
+        "arrayminus": (values - low).clip(min=0),
+        "thickness": 1.3,
+        "width": 3,
+        "color": color,
     }
 
 

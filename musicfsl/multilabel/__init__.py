@@ -1,0 +1,29 @@
+"""Multi-label recognition by the numbers: losses, measures with intervals and chance, thresholds, calibration.
+
+Arrays and tensors only: nothing here knows data sets, networks or training.
+"""
+
+from musicfsl.multilabel.bootstrap import resample_counts
+from musicfsl.multilabel.calibration import CalibrationCurve, calibration_curve
+from musicfsl.multilabel.chance import chance_by_class, chance_levels
+from musicfsl.multilabel.cooccurrence import CooccurrenceConfusion, cooccurrence_confusion
+from musicfsl.multilabel.evaluation import report_tags
+from musicfsl.multilabel.reports import ClassScores, Measure, TagReport
+from musicfsl.multilabel.scores import tag_scores
+from musicfsl.multilabel.thresholds import tune_thresholds
+
+__all__ = [
+    "CalibrationCurve",
+    "ClassScores",
+    "CooccurrenceConfusion",
+    "Measure",
+    "TagReport",
+    "calibration_curve",
+    "chance_by_class",
+    "chance_levels",
+    "cooccurrence_confusion",
+    "report_tags",
+    "resample_counts",
+    "tag_scores",
+    "tune_thresholds",
+]
