@@ -14,16 +14,20 @@ from musicfsl._version import __version__
 
 if TYPE_CHECKING:
     from musicfsl.audio import load_audio
-    from musicfsl.backbones import ConvEncoder, Encoder, MfccEncoder
+    from musicfsl.backbones import Cnn14, ConvEncoder, Encoder, MfccEncoder, MultiBandCNN, PannsMultiBand
     from musicfsl.checkpoints import load_encoder, load_head, read_card, save_encoder
     from musicfsl.datasets import (
+        IRMAS,
         AudioFolder,
         ClassConditionalDataset,
         Katunog,
+        LabelledExcerpts,
         MedleyDB,
         MedleySolosDB,
         Merged,
+        Mixtures,
         SyntheticInstruments,
+        SyntheticMixtures,
         TinySOL,
         WindowedRecordings,
         open_dataset,
@@ -34,7 +38,17 @@ if TYPE_CHECKING:
     from musicfsl.errors import MusicfslError
     from musicfsl.evaluation import EpisodeReport, evaluate_episodes
     from musicfsl.features import FeatureStore
-    from musicfsl.heads import Head, HierarchicalPrototypicalHead, PrototypicalHead
+    from musicfsl.heads import (
+        BinaryPrototypeHead,
+        Head,
+        HierarchicalPrototypicalHead,
+        LabelCombinationHead,
+        MultiLabelHead,
+        PrototypicalHead,
+    )
+    from musicfsl.multiband import MultiBand
+    from musicfsl.multilabel_episodes import MultiLabelEpisodeSampler
+    from musicfsl.multilabel_evaluation import MultiLabelEpisodeReport, evaluate_multilabel_episodes
     from musicfsl.partition import Partition, partition_classes
     from musicfsl.spectrogram import LogMel
     from musicfsl.taxonomy import Taxonomy
@@ -42,7 +56,9 @@ if TYPE_CHECKING:
 
 _MODULE_OF = {
     "AudioFolder": "datasets",
+    "BinaryPrototypeHead": "heads",
     "ClassConditionalDataset": "datasets",
+    "Cnn14": "backbones",
     "ConvEncoder": "backbones",
     "Encoder": "backbones",
     "Episode": "episodes",
@@ -54,22 +70,34 @@ _MODULE_OF = {
     "FeatureStore": "features",
     "Head": "heads",
     "HierarchicalPrototypicalHead": "heads",
+    "IRMAS": "datasets",
     "Katunog": "datasets",
+    "LabelCombinationHead": "heads",
+    "LabelledExcerpts": "datasets",
     "LogMel": "spectrogram",
     "MedleyDB": "datasets",
     "MedleySolosDB": "datasets",
     "Merged": "datasets",
+    "Mixtures": "datasets",
     "MfccEncoder": "backbones",
+    "MultiBand": "multiband",
+    "MultiBandCNN": "backbones",
+    "MultiLabelEpisodeReport": "multilabel_evaluation",
+    "MultiLabelEpisodeSampler": "multilabel_episodes",
+    "MultiLabelHead": "heads",
     "MusicfslError": "errors",
+    "PannsMultiBand": "backbones",
     "Partition": "partition",
     "PrototypicalHead": "heads",
     "Standardizer": "embedding",
     "SyntheticInstruments": "datasets",
+    "SyntheticMixtures": "datasets",
     "Taxonomy": "taxonomy",
     "TinySOL": "datasets",
     "WindowedRecordings": "datasets",
     "embed_dataset": "embedding",
     "evaluate_episodes": "evaluation",
+    "evaluate_multilabel_episodes": "multilabel_evaluation",
     "load_audio": "audio",
     "load_encoder": "checkpoints",
     "load_head": "checkpoints",
@@ -81,8 +109,11 @@ _MODULE_OF = {
 }
 
 __all__ = [
+    "IRMAS",
     "AudioFolder",
+    "BinaryPrototypeHead",
     "ClassConditionalDataset",
+    "Cnn14",
     "ConvEncoder",
     "Encoder",
     "Episode",
@@ -95,22 +126,33 @@ __all__ = [
     "Head",
     "HierarchicalPrototypicalHead",
     "Katunog",
+    "LabelCombinationHead",
+    "LabelledExcerpts",
     "LogMel",
     "MedleyDB",
     "MedleySolosDB",
     "Merged",
     "MfccEncoder",
+    "Mixtures",
+    "MultiBand",
+    "MultiBandCNN",
+    "MultiLabelEpisodeReport",
+    "MultiLabelEpisodeSampler",
+    "MultiLabelHead",
     "MusicfslError",
+    "PannsMultiBand",
     "Partition",
     "PrototypicalHead",
     "Standardizer",
     "SyntheticInstruments",
+    "SyntheticMixtures",
     "Taxonomy",
     "TinySOL",
     "WindowedRecordings",
     "__version__",
     "embed_dataset",
     "evaluate_episodes",
+    "evaluate_multilabel_episodes",
     "load_audio",
     "load_encoder",
     "load_head",

@@ -142,15 +142,7 @@ def load_encoder(path: str | os.PathLike[str]) -> Encoder:
         CheckpointError: the file is missing, damaged, or no checkpoint of musicfsl.
     """
     card, weights = _read(Path(path))
-    if card.encoder not in ENCODERS:
-        raise CheckpointError(
-            f"{path} holds an encoder '{card.encoder}', which this musicfsl does not have."
-            f"{did_you_mean(card.encoder, ENCODERS)} Upgrade musicfsl, or register the class"
-        )
-    try:
-        encoder = build_encoder(card.encoder, card.settings)
-    except (TypeError, InputError) as error:
-        raise CheckpointError(f"{path} holds settings that do not build '{card.encoder}': {error}") from None
+    encoder = encoder_of(card, Path(path))
     fill(encoder, weights, "encoder.", Path(path))
     return encoder.eval()
 
@@ -179,6 +171,40 @@ def read_card(path: str | os.PathLike[str]) -> EncoderCard:
         CheckpointError: as `load_encoder`.
     """
     return _read(Path(path))[0]
+
+
+def encoder_of(card: EncoderCard, path: Path) -> Encoder:
+    """Builds the encoder that a card describes, before its weights are filled in.
+
+    Raises:
+        CheckpointError: this musicfsl does not have it, or its settings build none.
+    """
+    if card.encoder not in ENCODERS:
+        raise CheckpointError(
+            f"{path} holds an encoder '{card.encoder}', which this musicfsl does not have."
+            f"{did_you_mean(card.encoder, ENCODERS)} Upgrade musicfsl, or register the class"
+        )
+    try:
+        return build_encoder(card.encoder, card.settings)
+    except (TypeError, InputError) as error:
+        raise CheckpointError(f"{path} holds settings that do not build '{card.encoder}': {error}") from None
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Cards by their keys, and weights, of a ``.safetensors`` file or of a Lightning checkpoint.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"the checkpoint {path} does not exist; check the path")
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    content = _opened_lightning(path)
+    if not isinstance(content, dict):
+        return {}, {}
+    cards = {name: value for name, value in content.items() if isinstance(value, str)}
+    return cards, dict(content.get("state_dict", {}))
 
 
 def weights_of(module: torch.nn.Module, prefix: str = "") -> dict[str, Tensor]:
@@ -242,26 +268,20 @@ def fill(module: torch.nn.Module, weights: Mapping[str, Tensor], prefix: str, pa
 
 
 def _read(path: Path) -> tuple[EncoderCard, dict[str, Tensor]]:
-    if not path.is_file():
-        raise CheckpointError(f"the checkpoint {path} does not exist; check the path")
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_lightning(path)
+    header, weights = read_checkpoint(path)
+    if _KEY not in header:
+        reason = (
+            "was not written by musicfsl.save_encoder; load its weights by hand"
+            if path.suffix == ".safetensors"
+            else "is no checkpoint of musicfsl's EpisodicLearner; give one that 'musicfsl fit' wrote"
+        )
+        raise CheckpointError(f"{path} {reason}")
+    return EncoderCard.from_json(header[_KEY], path), weights
 
 
-def _read_safetensors(path: Path) -> tuple[EncoderCard, dict[str, Tensor]]:
-    metadata, weights = read_safetensors(path)
-    if _KEY not in metadata:
-        raise CheckpointError(f"{path} was not written by musicfsl.save_encoder; load its weights by hand")
-    return EncoderCard.from_json(metadata[_KEY], path), weights
-
-
-def _read_lightning(path: Path) -> tuple[EncoderCard, dict[str, Tensor]]:
+def _opened_lightning(path: Path) -> Any:
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for damaged bytes
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"{path} is damaged or no checkpoint ({reason[:120]}); copy or train it again") from None
-    if not isinstance(checkpoint, dict) or _KEY not in checkpoint:
-        raise CheckpointError(
-            f"{path} is no checkpoint of musicfsl's EpisodicLearner; give one that 'musicfsl fit' wrote"
-        )
-    return EncoderCard.from_json(checkpoint[_KEY], path), checkpoint["state_dict"]

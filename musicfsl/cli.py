@@ -27,6 +27,7 @@ musicfsl COMMAND ...
   evaluate    few-shot accuracy of a checkpoint on any data, with its interval
   embed       write the embeddings of all clips to a file
   zeroshot    recognise classes that have no recordings: fit, evaluate, predict
+  tag         recognise every instrument that sounds together: fit, evaluate, predict
   annotate    find out what sounds when in a long recording
   data        list, prepare or verify data sets; cut recordings into windows
   partition   split classes so that each part has some of every family
@@ -43,6 +44,7 @@ _FUNCTIONS = {
     "evaluate": "musicfsl.commands.evaluate:run",
     "embed": "musicfsl.commands.embed:run",
     "zeroshot": "musicfsl.commands.zeroshot:run",
+    "tag": "musicfsl.commands.tag:run",
     "annotate": "musicfsl.commands.annotate:run",
     "data": "musicfsl.commands.data:run",
     "partition": "musicfsl.commands.partition:run",

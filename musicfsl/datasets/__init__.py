@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from musicfsl.datasets.base import ClassConditionalDataset, Subset, split_classes
     from musicfsl.datasets.folder import AudioFolder
+    from musicfsl.datasets.irmas import IRMAS
     from musicfsl.datasets.katunog import Katunog
+    from musicfsl.datasets.labelled_excerpts import LabelledExcerpts
     from musicfsl.datasets.medley_solos import MedleySolosDB
     from musicfsl.datasets.medleydb import MedleyDB
     from musicfsl.datasets.merged import Merged
+    from musicfsl.datasets.mixtures import Mixtures, split_players
     from musicfsl.datasets.registry import (
         DatasetInfo,
         VerificationReport,
@@ -22,20 +25,25 @@ if TYPE_CHECKING:
         verify_dataset,
     )
     from musicfsl.datasets.synthetic import SyntheticInstruments
+    from musicfsl.datasets.synthetic_mixtures import SyntheticMixtures
     from musicfsl.datasets.tinysol import TinySOL
     from musicfsl.datasets.windowed import Recording, WindowedRecordings
 
 __all__ = [
+    "IRMAS",
     "AudioFolder",
     "ClassConditionalDataset",
     "DatasetInfo",
     "Katunog",
+    "LabelledExcerpts",
     "MedleyDB",
     "MedleySolosDB",
     "Merged",
+    "Mixtures",
     "Recording",
     "Subset",
     "SyntheticInstruments",
+    "SyntheticMixtures",
     "TinySOL",
     "VerificationReport",
     "WindowedRecordings",
@@ -44,20 +52,25 @@ __all__ = [
     "open_dataset",
     "prepare_dataset",
     "split_classes",
+    "split_players",
     "verify_dataset",
 ]
 
 _MODULE_OF = {
+    "IRMAS": "irmas",
     "AudioFolder": "folder",
     "ClassConditionalDataset": "base",
     "DatasetInfo": "registry",
     "Katunog": "katunog",
+    "LabelledExcerpts": "labelled_excerpts",
     "MedleyDB": "medleydb",
     "MedleySolosDB": "medley_solos",
     "Merged": "merged",
+    "Mixtures": "mixtures",
     "Recording": "windowed",
     "Subset": "base",
     "SyntheticInstruments": "synthetic",
+    "SyntheticMixtures": "synthetic_mixtures",
     "TinySOL": "tinysol",
     "VerificationReport": "registry",
     "WindowedRecordings": "windowed",
@@ -66,6 +79,7 @@ _MODULE_OF = {
     "open_dataset": "registry",
     "prepare_dataset": "registry",
     "split_classes": "base",
+    "split_players": "mixtures",
     "verify_dataset": "registry",
 }
 

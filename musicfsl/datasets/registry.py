@@ -67,6 +67,15 @@ _TABLE = (
         class_path="musicfsl.datasets.synthetic:SyntheticInstruments",
     ),
     DatasetInfo(
+        name="synthetic_mixtures",
+        description="polyphonic excerpts of 11 embedded instruments: one label to learn from, all labels to be tested",
+        size="made on first use, kept in the cache; no download",
+        licence="MIT, like the library",
+        citation="musicfsl",
+        source="musicfsl.datasets.synthetic_mixtures",
+        class_path="musicfsl.datasets.synthetic_mixtures:SyntheticMixtures",
+    ),
+    DatasetInfo(
         name="tinysol",
         description="single notes of 14 orchestral instruments, recorded at Ircam",
         size="2,913 notes, 14 classes",
@@ -85,6 +94,16 @@ _TABLE = (
         "recognition, ISMIR 2016",
         source="https://zenodo.org/record/3464194",
         class_path="musicfsl.datasets.medley_solos:MedleySolosDB",
+    ),
+    DatasetInfo(
+        name="irmas",
+        description="excerpts of polyphonic music: the predominant instrument in training, all that play in testing",
+        size="6,705 training and 2,874 test excerpts, 11 labels",
+        licence="CC BY-NC-SA 3.0; not to be redistributed",
+        citation="Bosch et al., A comparison of sound segregation techniques for predominant instrument recognition in "
+        "musical audio signals, ISMIR 2012",
+        source="https://zenodo.org/record/1290750",
+        class_path="musicfsl.datasets.irmas:IRMAS",
     ),
     DatasetInfo(
         name="medleydb",
@@ -141,7 +160,7 @@ def dataset_names() -> list[str]:
 
     Example:
         >>> dataset_names()
-        ['synthetic', 'tinysol', 'medley_solos_db', 'medleydb', 'katunog']
+        ['synthetic', 'synthetic_mixtures', 'tinysol', 'medley_solos_db', 'irmas', 'medleydb', 'katunog']
     """
     return [info.name for info in _TABLE]
 
@@ -226,7 +245,7 @@ def prepare_dataset(
                 return report
         except DatasetError:
             pass  # nothing is there yet
-        dataset_class.download(root)
+        dataset_class.download(root, show_progress=show_progress)
     return verify_dataset(name, root, show_progress)
 
 

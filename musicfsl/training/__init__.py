@@ -1,9 +1,17 @@
-"""Lightning: training on episodes, and for zero-shot. ``import musicfsl`` does not import it, importing this does."""
+"""Lightning: training on episodes, for zero-shot, and of taggers.
+
+``import musicfsl`` does not import it, importing this does.
+"""
 
 from musicfsl.training.data import EpisodicData
 from musicfsl.training.learner import EpisodicLearner
 from musicfsl.training.loading import EpisodeLoader
 from musicfsl.training.reuse import Trained, fit_best, fit_once, trained_file
+from musicfsl.training.tagging.augmentation import SpecAugment
+from musicfsl.training.tagging.data import TaggingData
+from musicfsl.training.tagging.fit import TrainedTagger, fit_tagger, fit_tagger_once
+from musicfsl.training.tagging.learner import TaggingLearner
+from musicfsl.training.tagging.phases import TwoPhases
 from musicfsl.training.watching import WatchValidation
 from musicfsl.training.zeroshot.data import ZeroShotData
 from musicfsl.training.zeroshot.fit import FittedZeroShot, fit_zeroshot, pretrain_encoder
@@ -16,7 +24,12 @@ __all__ = [
     "EpisodicData",
     "EpisodicLearner",
     "FittedZeroShot",
+    "SpecAugment",
+    "TaggingData",
+    "TaggingLearner",
     "Trained",
+    "TrainedTagger",
+    "TwoPhases",
     "Validation",
     "WatchValidation",
     "ZeroShotData",
@@ -24,6 +37,8 @@ __all__ = [
     "evaluate_on_other_data",
     "fit_best",
     "fit_once",
+    "fit_tagger",
+    "fit_tagger_once",
     "fit_zeroshot",
     "pretrain_encoder",
     "pretrain_once",

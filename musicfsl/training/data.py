@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -31,7 +30,7 @@ from musicfsl.training._class_splits import (
     split_by_seed,
 )
 from musicfsl.training._features import open_source, stored_features
-from musicfsl.training.loading import EpisodeLoader, Share
+from musicfsl.training.loading import EpisodeLoader, ResumableData, ResumableLoader, Share
 
 __all__ = ["EpisodicData", "Stage"]
 
@@ -56,7 +55,7 @@ _NO_SETTINGS = {
 _WHITENING_CLIPS = 600
 
 
-class EpisodicData(pl.LightningDataModule):
+class EpisodicData(ResumableData):
     """Episodes of training classes; clips of validation and of test classes, which are others.
 
     The features of all clips are computed once and stored (see `FeatureStore`), with the front end of the
@@ -164,8 +163,6 @@ class EpisodicData(pl.LightningDataModule):
         self.taxonomy = None if taxonomy is None else Taxonomy.load(taxonomy)
         self.seed, self.num_workers, self.cache_dir = seed, num_workers, cache_dir
         self._parts: dict[Stage, Subset] = {}
-        self._loader: EpisodeLoader | None = None
-        self._resumed: dict[str, int] = {}
         self._standalone: Encoder | None = None
 
     @property
@@ -222,24 +219,9 @@ class EpisodicData(pl.LightningDataModule):
         self._standalone = encoder
         self.setup()
 
-    def train_dataloader(self) -> EpisodeLoader:
+    def train_dataloader(self) -> ResumableLoader:
         share = Share(self.episodes_per_epoch, *self._process(), fresh=True)
-        self._loader = EpisodeLoader(self._episodes(), share, self.episodes_per_step, self.num_workers)
-        self._loader.load_state_dict(self._resumed)
-        return self._loader
-
-    def state_dict(self) -> dict[str, int]:
-        """How far training came, for Lightning's checkpoints."""
-        return {} if self._loader is None else self._loader.state_dict()
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Goes on there.
-
-        Lightning restores the loader by itself, but only where nobody has asked for the loader before.
-        """
-        self._resumed = state_dict
-        if self._loader is not None:
-            self._loader.load_state_dict(state_dict)
+        return self._resuming(EpisodeLoader(self._episodes(), share, self.episodes_per_step, self.num_workers))
 
     def val_dataloader(self) -> list[DataLoader[Window]]:
         """Clips of the validation classes and, where the encoder whitens, clips to fit the whitening to."""
@@ -354,7 +336,3 @@ class EpisodicData(pl.LightningDataModule):
         EpisodeSampler(part.targets, self._ways(part), self.eval_n_support, self.eval_n_query, 0, groups, part.classes)
         if self.taxonomy is not None:
             self.taxonomy.prune(part.classes)
-
-    def _process(self) -> tuple[int, int]:
-        """Number of processes, and which one this is."""
-        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer is not None else (1, 0)

@@ -1,17 +1,18 @@
-"""Which episodes a process sees, in which order, also after an interruption."""
+"""Which episodes or batches a process sees, in which order, also after an interruption."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from musicfsl.episodes import Episode, collate_episodes
 
-__all__ = ["EpisodeLoader", "Share"]
+__all__ = ["EpisodeLoader", "ResumableData", "ResumableLoader", "Share"]
 
 
 class Share(DistributedSampler[Any]):
@@ -52,35 +53,41 @@ class Share(DistributedSampler[Any]):
         return len(self._numbers())
 
 
-class EpisodeLoader(DataLoader[Episode]):
-    """Steps of episodes; knows how far it came, so that training resumes at the very next episode.
+class ResumableLoader(DataLoader[Any]):
+    """A loader that knows how far it came, so that training resumes at the very next step.
 
     Lightning saves ``state_dict()`` in its checkpoints and hands it back when it resumes.
 
     Args:
-        episodes: a data set long enough for all epochs.
-        share: numbers of the episodes of this process.
-        episodes_per_step: stacked to one batch.
-        num_workers: processes that prepare episodes.
+        items: a data set long enough for all epochs.
+        share: numbers of the items of this process.
+        batch_size: items a step; None where an item is a whole step.
+        num_workers: processes that prepare items.
+        collate_fn: makes a step of items; None is torch's own.
     """
 
     def __init__(
-        self, episodes: Dataset[Episode], share: Share, episodes_per_step: int = 1, num_workers: int = 0
+        self,
+        items: Dataset[Any],
+        share: Share,
+        batch_size: int | None = None,
+        num_workers: int = 0,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
     ) -> None:
         super().__init__(
-            episodes,
-            batch_size=episodes_per_step,
+            items,
+            batch_size=batch_size,
             sampler=share,
             num_workers=num_workers,
-            collate_fn=collate_episodes,
-            drop_last=True,
+            collate_fn=collate_fn,
+            drop_last=batch_size is not None,
             generator=torch.Generator(),  # else it would take a number from the global random state
         )
         self._share = share
         self._steps_done = 0
         self._resumed: dict[str, int] = {}
 
-    def __iter__(self) -> Iterator[Episode]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         # All of this happens when the first step is asked for: after a resume Lightning makes the iterator first,
         # and says only then which epoch it is for.
         same_epoch = self._resumed.get("epoch") == self._share.epoch
@@ -101,7 +108,55 @@ class EpisodeLoader(DataLoader[Episode]):
         self._resumed = dict(state)
 
 
-def _prepared_ahead(steps: Iterator[Episode]) -> Iterator[Episode]:
+class EpisodeLoader(ResumableLoader):
+    """Steps of episodes.
+
+    Args:
+        episodes: a data set long enough for all epochs.
+        share: numbers of the episodes of this process.
+        episodes_per_step: stacked to one batch.
+        num_workers: processes that prepare episodes.
+    """
+
+    def __init__(
+        self, episodes: Dataset[Episode], share: Share, episodes_per_step: int = 1, num_workers: int = 0
+    ) -> None:
+        super().__init__(episodes, share, episodes_per_step, num_workers, collate_episodes)
+
+
+class ResumableData(pl.LightningDataModule):
+    """A data module whose training goes on, after an interruption, at the very next step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loader: ResumableLoader | None = None
+        self._resumed: dict[str, int] = {}
+
+    def state_dict(self) -> dict[str, int]:
+        """How far training came, for Lightning's checkpoints."""
+        return {} if self._loader is None else self._loader.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Goes on there.
+
+        Lightning restores the loader by itself, but only where nobody has asked for the loader before.
+        """
+        self._resumed = state_dict
+        if self._loader is not None:
+            self._loader.load_state_dict(state_dict)
+
+    def _resuming(self, loader: ResumableLoader) -> ResumableLoader:
+        """The training loader, told how far an earlier run came."""
+        self._loader = loader
+        loader.load_state_dict(self._resumed)
+        return loader
+
+    def _process(self) -> tuple[int, int]:
+        """Number of processes, and which one this is."""
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer is not None else (1, 0)
+
+
+def _prepared_ahead(steps: Iterator[Any]) -> Iterator[Any]:
     """The same steps; a thread prepares the next one while the network, outside Python's lock, learns from the last."""
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(next, steps, None)

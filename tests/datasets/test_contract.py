@@ -15,12 +15,16 @@ import torch
 from torch.utils.data import ConcatDataset, DataLoader
 
 from musicfsl.datasets import (
+    IRMAS,
     AudioFolder,
     ClassConditionalDataset,
     Katunog,
+    LabelledExcerpts,
     MedleyDB,
     MedleySolosDB,
+    Mixtures,
     SyntheticInstruments,
+    SyntheticMixtures,
     TinySOL,
     WindowedRecordings,
 )
@@ -37,6 +41,8 @@ class Places:
     medley: Path
     medleydb: Path
     katunog: Path
+    irmas: Path
+    excerpts: Path
     long: Path
     cache: Path
 
@@ -56,6 +62,17 @@ class Row:
 def synthetic(places: Places, **settings: Any) -> ClassConditionalDataset:
     small = {"n_players": 2, "notes_per_player": 1, "classes": ["Flute", "Violin", "Oboe"], "progress": False}
     return SyntheticInstruments(**{**small, "cache_dir": places.cache, **settings})
+
+
+def mixtures(places: Places, **settings: Any) -> ClassConditionalDataset:
+    notes = AudioFolder(places.mixed, duration=None)
+    small = {"n_excerpts": 5, "n_instruments": (1, 2), "progress": False}
+    return Mixtures(notes, **{**small, "cache_dir": places.cache, **settings})
+
+
+def synthetic_mixtures(places: Places, **settings: Any) -> ClassConditionalDataset:
+    small = {"vocabulary": ["Flute", "Violin"], "n_validation": 3, "n_testing": 3, "sample_rate": 8000}
+    return SyntheticMixtures(**{"subset": "validation", **small, "cache_dir": places.cache, **settings}, progress=False)
 
 
 # Stored features and embeddings obey the same contract: add them here with is_wave=False.
@@ -88,6 +105,18 @@ ROWS = {
         make=lambda at: synthetic(at),
         changed=lambda at: synthetic(at, seed=1),
     ),
+    "mixtures": Row(
+        make=lambda at: mixtures(at, seconds=(1.0, 2.0), duration=0.8),
+        changed=lambda at: mixtures(at, seconds=(1.0, 2.0), duration=0.8, levels_db=(-3.0, 0.0)),
+    ),
+    "synthetic mixtures": Row(
+        make=lambda at: synthetic_mixtures(at),
+        changed=lambda at: synthetic_mixtures(at, seed=1),
+    ),
+    "synthetic mixtures, testing": Row(
+        make=lambda at: synthetic_mixtures(at, subset="testing", duration=3.0),
+        changed=lambda at: synthetic_mixtures(at, subset="testing", duration=3.0, vocabulary=["Violin", "Flute"]),
+    ),
     "windows": Row(
         make=lambda at: WindowedRecordings.from_folder(at.long, hop_length=0.5),
         changed=lambda at: WindowedRecordings.from_folder(at.long, hop_length=0.5, silence_db=None),
@@ -116,6 +145,26 @@ ROWS = {
         make=lambda at: Katunog(at.katunog, example_length=0.8, n_copies=1),
         changed=lambda at: Katunog(at.katunog, example_length=0.8, n_copies=1, group="record"),
     ),
+    "irmas": Row(
+        make=lambda at: IRMAS(at.irmas, version="small"),
+        changed=lambda at: IRMAS(at.irmas, version="small", split_seed=1),
+    ),
+    "irmas, testing": Row(
+        make=lambda at: IRMAS(at.irmas, version="small", subset="testing", duration=1.0),
+        changed=lambda at: IRMAS(at.irmas, version="small", subset="testing", sample_rate=32000),
+    ),
+    "labelled excerpts": Row(
+        make=lambda at: LabelledExcerpts(at.excerpts, empty_labels="negative"),
+        changed=lambda at: LabelledExcerpts(at.excerpts, empty_labels="negative", group_pattern=r"(take|solo|drums)"),
+    ),
+    "labelled excerpts, cut": Row(
+        make=lambda at: LabelledExcerpts(at.excerpts, empty_labels="negative", duration=0.5),
+        changed=lambda at: LabelledExcerpts(at.excerpts, empty_labels="negative", vocabulary=["voi", "pia", "cel"]),
+    ),
+    "some of several labels": Row(
+        make=lambda at: IRMAS(at.irmas, version="small", subset="testing").subset(classes=["Voice", "Piano"]),
+        changed=lambda at: IRMAS(at.irmas, version="small", subset="testing").subset(classes=["Piano", "Voice"]),
+    ),
     "subset of classes": Row(
         make=lambda at: AudioFolder(at.mixed).subset(classes=["tenor", "alto"]),
         changed=lambda at: AudioFolder(at.mixed).subset(classes=["alto", "tenor"]),
@@ -138,11 +187,22 @@ def places(
     medley_root: Path,
     medleydb_root: Path,
     katunog_root: Path,
+    irmas_root: Path,
+    excerpts_folder: Path,
     long_folder: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Places:
-    cache = tmp_path_factory.mktemp("cache")
-    return Places(mixed_folder, tinysol_root, medley_root, medleydb_root, katunog_root, long_folder, cache)
+    return Places(
+        mixed_folder,
+        tinysol_root,
+        medley_root,
+        medleydb_root,
+        katunog_root,
+        irmas_root,
+        excerpts_folder,
+        long_folder,
+        cache=tmp_path_factory.mktemp("cache"),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -174,8 +234,13 @@ def test_attributes(dataset: ClassConditionalDataset) -> None:
     assert isinstance(dataset.name, str) and dataset.name
     assert isinstance(dataset.classes, list) and len(set(dataset.classes)) == len(dataset.classes)
     assert all(isinstance(name, str) for name in dataset.classes)
-    assert dataset.targets.shape == (n_items,) and dataset.targets.dtype == np.int64
-    assert set(dataset.targets) <= set(range(len(dataset.classes)))
+    assert dataset.is_multilabel == (dataset.targets.ndim == 2)
+    if dataset.is_multilabel:
+        assert dataset.targets.shape == (n_items, len(dataset.classes)) and dataset.targets.dtype == np.uint8
+        assert set(np.unique(dataset.targets)) <= {0, 1}
+    else:
+        assert dataset.targets.shape == (n_items,) and dataset.targets.dtype == np.int64
+        assert set(dataset.targets) <= set(range(len(dataset.classes)))
     assert dataset.lengths.shape == (n_items,) and dataset.lengths.dtype == np.int64
     assert (dataset.lengths > 0).all()
     if dataset.is_copy is not None:
@@ -190,7 +255,10 @@ def test_attributes(dataset: ClassConditionalDataset) -> None:
 def test_items(dataset: ClassConditionalDataset, name: str) -> None:
     for index in some(dataset):
         x, target = dataset[index]
-        assert isinstance(target, int) and target == dataset.targets[index]
+        if dataset.is_multilabel:
+            assert target.dtype == torch.uint8 and target.tolist() == dataset.targets[index].tolist()
+        else:
+            assert isinstance(target, int) and target == dataset.targets[index]
         assert x.dtype == torch.float32 and x.ndim == 2
         assert x.shape[-1] == (dataset.lengths[index] if dataset.length is None else dataset.length)
         assert x.isfinite().all() and x.any()
@@ -217,7 +285,16 @@ def test_index_out_of_range(dataset: ClassConditionalDataset) -> None:
 
 
 def test_iteration_ends(dataset: ClassConditionalDataset) -> None:
-    assert [target for _, target in dataset] == dataset.targets.tolist()
+    assert [torch.as_tensor(target).tolist() for _, target in dataset] == dataset.targets.tolist()
+
+
+def test_labels_are_names_of_the_targets(dataset: ClassConditionalDataset) -> None:
+    for index in range(len(dataset)):
+        numbers = [dataset.classes.index(name) for name in dataset.labels_of(index)]
+        if dataset.is_multilabel:
+            assert numbers == np.flatnonzero(dataset.targets[index]).tolist()
+        else:
+            assert numbers == [dataset.targets[index]]
 
 
 def test_lengths_and_excerpts_are_those_of_the_whole_item(dataset: ClassConditionalDataset) -> None:
@@ -250,15 +327,17 @@ def test_with_length(dataset: ClassConditionalDataset) -> None:
 def test_class_to_indices(dataset: ClassConditionalDataset) -> None:
     assert list(dataset.class_to_indices) == dataset.classes
     for number, indices in enumerate(dataset.class_to_indices.values()):
-        assert indices.tolist() == [i for i, target in enumerate(dataset.targets) if target == number]
+        name = dataset.classes[number]
+        assert indices.tolist() == [i for i in range(len(dataset)) if name in dataset.labels_of(i)]
 
 
 def test_subset_numbers_targets_anew(dataset: ClassConditionalDataset) -> None:
     kept = [dataset.classes[-1], dataset.classes[0]]
     part = dataset.subset(classes=kept)
-    expected = [i for i, target in enumerate(dataset.targets) if dataset.classes[target] in kept]
+    expected = [i for i in range(len(dataset)) if set(kept) & set(dataset.labels_of(i))]
     assert part.classes == kept and len(part) == len(expected)
-    assert [part.classes[t] for t in part.targets] == [dataset.classes[dataset.targets[i]] for i in expected]
+    for position, i in enumerate(expected):
+        assert set(part.labels_of(position)) == set(kept) & set(dataset.labels_of(i))
     assert part.lengths.tolist() == dataset.lengths[expected].tolist()
     assert (part.groups is None) == (dataset.groups is None)
     if part.groups is not None and dataset.groups is not None:
@@ -306,4 +385,5 @@ def test_loader_workers_read_the_same_items(places: Places) -> None:
         together, batch_size=None, num_workers=1, multiprocessing_context="spawn", generator=torch.Generator()
     )
     for (from_worker, target), (expected, expected_target) in zip(loader, together, strict=True):
-        assert torch.equal(from_worker, expected) and target == expected_target
+        assert torch.equal(from_worker, expected)
+        assert torch.equal(torch.as_tensor(target), torch.as_tensor(expected_target))
