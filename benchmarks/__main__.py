@@ -11,7 +11,17 @@ from dataclasses import asdict
 
 from benchmarks.rows import Row, as_table
 
-MEASUREMENTS = ("imports", "episodes", "training", "decoding", "synthetic", "spectrogram", "multiband", "annotate")
+MEASUREMENTS = (
+    "imports",
+    "episodes",
+    "training",
+    "decoding",
+    "synthetic",
+    "spectrogram",
+    "multiband",
+    "ast",
+    "annotate",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -29,6 +29,7 @@ from musicfsl import (
     AudioFolder,
     ClassConditionalDataset,
     ConvEncoder,
+    Encoder,
     Episode,
     EpisodeDataset,
     EpisodicLearner,
@@ -46,7 +47,7 @@ from musicfsl.embedding import fit_whitening
 from musicfsl.errors import InputError
 from musicfsl.training.loading import EpisodeLoader, Share
 
-__all__ = ["Experiment", "halves_of", "train"]
+__all__ = ["Experiment", "fit", "halves_of", "train"]
 
 _SECONDS = 1.0  # what the network sees of a clip at a time
 
@@ -170,6 +171,13 @@ def train(sources: Sequence[ClassConditionalDataset], n_steps: int, seed: int, h
         EpisodeDataset(source, 20, 3, 3, n_episodes=n_steps, seed=seed, class_augment=VirtualInstruments())
         for source in sources
     ]
+    fit(encoder, _ByTurns(episodes), n_steps, PrototypicalHead("cosine") if head is None else head)
+    fit_whitening(encoder, sources[-1], _SECONDS)
+    return encoder.eval()
+
+
+def fit(encoder: Encoder, episodes: Dataset[Episode], n_steps: int, head: Head, learning_rate: float = 1e-3) -> None:
+    """Trains an encoder on the first ``n_steps`` episodes, on the processor, and keeps no log."""
     trainer = pl.Trainer(
         max_epochs=1,
         accelerator="cpu",
@@ -178,16 +186,14 @@ def train(sources: Sequence[ClassConditionalDataset], n_steps: int, seed: int, h
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    learner = EpisodicLearner(encoder, PrototypicalHead("cosine") if head is None else head)
-    loader = EpisodeLoader(_ByTurns(episodes), Share(n_steps))
+    learner = EpisodicLearner(encoder, head, learning_rate)
+    loader = EpisodeLoader(episodes, Share(n_steps))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers")  # it needs none
         warnings.filterwarnings("ignore", "GPU available but not used")
         warnings.filterwarnings("ignore", "You defined a `validation_step`")  # nothing is chosen by validation
         warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")  # Lightning's own use of torch
         trainer.fit(learner, loader)
-    fit_whitening(encoder, sources[-1], _SECONDS)
-    return encoder.eval()
 
 
 class _ByTurns(Dataset[Episode]):

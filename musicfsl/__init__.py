@@ -14,7 +14,15 @@ from musicfsl._version import __version__
 
 if TYPE_CHECKING:
     from musicfsl.audio import load_audio
-    from musicfsl.backbones import Cnn14, ConvEncoder, Encoder, MfccEncoder, MultiBandCNN, PannsMultiBand
+    from musicfsl.backbones import (
+        AstEncoder,
+        Cnn14,
+        ConvEncoder,
+        Encoder,
+        MfccEncoder,
+        MultiBandCNN,
+        PannsMultiBand,
+    )
     from musicfsl.checkpoints import load_encoder, load_head, read_card, save_encoder
     from musicfsl.datasets import (
         IRMAS,
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
         MedleySolosDB,
         Merged,
         Mixtures,
+        SpeechCommands,
         SyntheticInstruments,
         SyntheticMixtures,
         TinySOL,
@@ -46,6 +55,7 @@ if TYPE_CHECKING:
         MultiLabelHead,
         PrototypicalHead,
     )
+    from musicfsl.kaldi import KaldiFilterBank
     from musicfsl.multiband import MultiBand
     from musicfsl.multilabel_episodes import MultiLabelEpisodeSampler
     from musicfsl.multilabel_evaluation import MultiLabelEpisodeReport, evaluate_multilabel_episodes
@@ -55,6 +65,7 @@ if TYPE_CHECKING:
     from musicfsl.training import EpisodicData, EpisodicLearner
 
 _MODULE_OF = {
+    "AstEncoder": "backbones",
     "AudioFolder": "datasets",
     "BinaryPrototypeHead": "heads",
     "ClassConditionalDataset": "datasets",
@@ -71,6 +82,7 @@ _MODULE_OF = {
     "Head": "heads",
     "HierarchicalPrototypicalHead": "heads",
     "IRMAS": "datasets",
+    "KaldiFilterBank": "kaldi",
     "Katunog": "datasets",
     "LabelCombinationHead": "heads",
     "LabelledExcerpts": "datasets",
@@ -89,6 +101,7 @@ _MODULE_OF = {
     "PannsMultiBand": "backbones",
     "Partition": "partition",
     "PrototypicalHead": "heads",
+    "SpeechCommands": "datasets",
     "Standardizer": "embedding",
     "SyntheticInstruments": "datasets",
     "SyntheticMixtures": "datasets",
@@ -110,6 +123,7 @@ _MODULE_OF = {
 
 __all__ = [
     "IRMAS",
+    "AstEncoder",
     "AudioFolder",
     "BinaryPrototypeHead",
     "ClassConditionalDataset",
@@ -125,6 +139,7 @@ __all__ = [
     "FeatureStore",
     "Head",
     "HierarchicalPrototypicalHead",
+    "KaldiFilterBank",
     "Katunog",
     "LabelCombinationHead",
     "LabelledExcerpts",
@@ -143,6 +158,7 @@ __all__ = [
     "PannsMultiBand",
     "Partition",
     "PrototypicalHead",
+    "SpeechCommands",
     "Standardizer",
     "SyntheticInstruments",
     "SyntheticMixtures",

@@ -56,6 +56,8 @@ class EpisodeReport:
         grouped: True where support and query came from different groups.
         is_synthetic: True or False where it is known whether the data was synthetic, else None.
         hierarchy: how bad the mistakes are by a taxonomy; None where none was given.
+        trained_on: names of the classes that the encoder was trained on, so that the accuracy is not a few-shot one;
+            None where it is not known.
     """
 
     mean: float
@@ -73,6 +75,7 @@ class EpisodeReport:
     grouped: bool
     is_synthetic: bool | None = None
     hierarchy: HierarchyReport | None = None
+    trained_on: Sequence[str] | None = None
 
     @property
     def per_class(self) -> dict[str, float]:
@@ -97,6 +100,7 @@ class EpisodeReport:
             "per_class": self.per_class,
             "confusion": self.confusion.tolist(),
             "hierarchy": None if self.hierarchy is None else self.hierarchy.to_dict(),
+            "trained_on": None if self.trained_on is None else list(self.trained_on),
         }
 
     def __str__(self) -> str:
@@ -105,9 +109,17 @@ class EpisodeReport:
         return (
             f"accuracy {self.mean:.3f} +- {self.ci95:.3f} (95 % interval over {self.n_episodes} episodes, "
             f"seed {self.seed}; chance {self.chance:.3f}; {self.n_way}-way {self.n_support}-shot, "
-            f"{self.n_query} queries a class{sides}; {kind})"
+            f"{self.n_query} queries a class{sides}; {kind}{self._memory()})"
             + ("" if self.hierarchy is None else f"\n{self.hierarchy}")
         )
+
+    def _memory(self) -> str:
+        """What must be said where classes were not new."""
+        known = self.trained_on or ()
+        if not known:
+            return ""
+        which = "all classes" if len(known) == len(self.labels) else f"{len(known)} of {len(self.labels)} classes"
+        return f"; NOT few-shot: {which} were trained on"
 
 
 def evaluate_episodes(

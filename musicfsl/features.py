@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -128,12 +128,54 @@ class FeatureStore(ClassConditionalDataset):
                 f"{dataset.name} has a sample rate of {dataset.sample_rate} Hz, but the front end expects "
                 f"{front_end.sample_rate} Hz; open the data set with sample_rate={front_end.sample_rate}"
             )
+        settings, threads = front_end.settings(), n_workers or _n_processors()
+        return cls.keep(
+            dataset,
+            settings,
+            lambda: _in_parallel(dataset, front_end, trim_db, threads),
+            trim_db=trim_db,
+            n_frames=n_frames,
+            cache_dir=cache_dir,
+            progress=progress,
+            seed=seed,
+        )
+
+    @classmethod
+    def keep(
+        cls,
+        dataset: ClassConditionalDataset,
+        settings: dict[str, Any],
+        compute: Callable[[], Iterator[NDArray[np.float32]]],
+        *,
+        what: str = "features",
+        trim_db: float | None = None,
+        n_frames: int | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        progress: bool = True,
+        seed: int = 0,
+    ) -> FeatureStore:
+        """Stores what any computation makes of every clip, such as embeddings, or opens it where that was done before.
+
+        Args:
+            dataset: the clips.
+            settings: all that decides the result but the clips and ``trim_db``, as JSON can hold it.
+            compute: gives ``(n_frames, n_features)`` for each clip, in order; called where nothing is stored yet.
+            what: the name of its results, for the progress bar and the cache's folder.
+            trim_db: as for `build`, like the following ones.
+            n_frames: frames that ``ds[i]`` gives.
+            cache_dir: folder for the cache.
+            progress: show a progress bar.
+            seed: of the places where clips are cut.
+
+        Raises:
+            CacheError: the cache cannot be written, or is damaged.
+        """
         # Through JSON and back, so that the settings compare equal to those read from a file.
-        settings = json.loads(json.dumps(front_end.settings()))
+        settings = json.loads(json.dumps(settings))
         key = hash_of(
             {"data": dataset.fingerprint(), "front_end": settings, "trim_db": trim_db, "version": FEATURE_VERSION}
         )
-        folder = cache_root(cache_dir) / "features" / f"{_safe(dataset.name)}-{key}"
+        folder = cache_root(cache_dir) / what / f"{_safe(dataset.name)}-{key}"
         if not folder.is_dir():
             about = {
                 "key": key,
@@ -144,7 +186,13 @@ class FeatureStore(ClassConditionalDataset):
                 "front_end": settings,
             }
             with atomic_directory(folder) as temporary:
-                _compute(dataset, front_end, temporary, about, trim_db, n_workers or _n_processors(), progress)
+                title = f"{what} of {dataset.name}"
+                _compute(
+                    dataset,
+                    progress_bar(compute(), total=len(dataset), desc=title, unit="clip", show=progress),
+                    temporary,
+                    about,
+                )
         return cls(folder, n_frames=n_frames, seed=seed)
 
     def read(self, index: int, offset: int = 0, length: int | None = None) -> Tensor:
@@ -189,24 +237,15 @@ class FeatureStore(ClassConditionalDataset):
 
 
 def _compute(
-    dataset: ClassConditionalDataset,
-    front_end: FrontEnd,
-    folder: Path,
-    about: dict[str, Any],
-    trim_db: float | None,
-    n_workers: int,
-    progress: bool,
+    dataset: ClassConditionalDataset, results: Iterable[NDArray[np.float32]], folder: Path, about: dict[str, Any]
 ) -> None:
     """Writes the three files of a store."""
     lengths = np.zeros(len(dataset), dtype=np.int64)
-    results = _in_parallel(dataset, front_end, trim_db, n_workers)
     with (folder / _FEATURES).open("wb") as file:
         n_features = 0
         # The header is written last, when the number of frames is known; its length is fixed beforehand.
         file.write(_npy_header(0, 0))
-        for i, frames in enumerate(
-            progress_bar(results, total=len(dataset), desc=f"features of {dataset.name}", unit="clip", show=progress)
-        ):
+        for i, frames in enumerate(results):
             lengths[i], n_features = frames.shape
             file.write(frames.tobytes())
         file.seek(0)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from musicfsl.backbones.ast import AstEncoder
 from musicfsl.backbones.base import Encoder
 from musicfsl.backbones.cnn14 import Cnn14
 from musicfsl.backbones.conv import ConvEncoder
@@ -13,6 +14,7 @@ from musicfsl.errors import InputError, did_you_mean
 
 __all__ = [
     "ENCODERS",
+    "AstEncoder",
     "Cnn14",
     "ConvEncoder",
     "Encoder",
@@ -25,7 +27,7 @@ __all__ = [
 
 #: Name -> class. A new encoder is one file and one line here.
 ENCODERS: dict[str, type[Encoder]] = {
-    encoder.name: encoder for encoder in (ConvEncoder, MfccEncoder, MultiBandCNN, Cnn14, PannsMultiBand)
+    encoder.name: encoder for encoder in (ConvEncoder, MfccEncoder, MultiBandCNN, Cnn14, PannsMultiBand, AstEncoder)
 }
 
 

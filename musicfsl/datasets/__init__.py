@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         prepare_dataset,
         verify_dataset,
     )
+    from musicfsl.datasets.speech_commands import SpeechCommands
     from musicfsl.datasets.synthetic import SyntheticInstruments
     from musicfsl.datasets.synthetic_mixtures import SyntheticMixtures
     from musicfsl.datasets.tinysol import TinySOL
@@ -41,6 +42,7 @@ __all__ = [
     "Merged",
     "Mixtures",
     "Recording",
+    "SpeechCommands",
     "Subset",
     "SyntheticInstruments",
     "SyntheticMixtures",
@@ -68,6 +70,7 @@ _MODULE_OF = {
     "Merged": "merged",
     "Mixtures": "mixtures",
     "Recording": "windowed",
+    "SpeechCommands": "speech_commands",
     "Subset": "base",
     "SyntheticInstruments": "synthetic",
     "SyntheticMixtures": "synthetic_mixtures",

@@ -16,9 +16,10 @@ __all__ = ["fetch"]
 
 _CHUNK = 1 << 20
 _TIMEOUT = 60.0
+_SHA256_DIGITS = 64
 
 
-def fetch(url: str, path: Path, md5: str, show_progress: bool = False) -> None:
+def fetch(url: str, path: Path, checksum: str, show_progress: bool = False) -> None:
     """Downloads a file, unless it is there already.
 
     What has come so far lies in ``<path>.part``. The next call asks the server for the rest; where the server cannot
@@ -27,27 +28,32 @@ def fetch(url: str, path: Path, md5: str, show_progress: bool = False) -> None:
     Args:
         url: where the file lies (``https:``, ``file:``, ...).
         path: what it is called here; its folder exists. It appears under this name only when its checksum is right.
-        md5: checksum as published, in hexadecimal digits.
+        checksum: as published, in hexadecimal digits: MD5, or SHA-256 where there are 64 of them.
         show_progress: draws a progress bar.
 
     Raises:
         OSError: the connection failed or ended early (what came is kept), there is no space, or the file is not the
             one that was published (it is deleted).
     """
+    algorithm = "SHA-256" if len(checksum) == _SHA256_DIGITS else "MD5"
+
+    def is_published(file: Path) -> bool:
+        return _digest(file, algorithm) == checksum
+
     if path.exists():
-        if _md5(path) == md5:
+        if is_published(path):
             return
         path.unlink()
     part = path.with_name(f"{path.name}.part")
     resumed = part.exists() and part.stat().st_size > 0
-    if not (resumed and _md5(part) == md5):
+    if not (resumed and is_published(part)):
         resumed = _receive(url, part, show_progress)
-    if _md5(part) != md5 and resumed:  # the beginning was of another file
+    if not is_published(part) and resumed:  # the beginning was of another file
         part.unlink()
         _receive(url, part, show_progress)
-    if _md5(part) != md5:
+    if not is_published(part):
         part.unlink()
-        raise OSError(f"{url} gave a file whose MD5 checksum is not the published one, {md5}")
+        raise OSError(f"{url} gave a file whose {algorithm} checksum is not the published one, {checksum}")
     os.replace(part, path)
 
 
@@ -102,8 +108,8 @@ def _content_length(response: Any) -> int | None:
     return int(length) if length is not None and length.isdigit() else None
 
 
-def _md5(path: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
+def _digest(path: Path, algorithm: str) -> str:
+    digest = hashlib.sha256() if algorithm == "SHA-256" else hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)

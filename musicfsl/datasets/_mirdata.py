@@ -18,7 +18,7 @@ from musicfsl.datasets._downloads import fetch
 from musicfsl.datasets._files import FileDataset, Problem
 from musicfsl.errors import DatasetError, InputError, import_extra
 
-__all__ = ["DATA_VARIABLE", "MirdataDataset", "dataset_root"]
+__all__ = ["DATA_VARIABLE", "MirdataDataset", "dataset_root", "move_into"]
 
 #: Environment variable that names the folder with one sub-folder a data set.
 DATA_VARIABLE = "MUSICFSL_DATA"
@@ -86,7 +86,7 @@ class MirdataDataset(FileDataset):
             (staging / _DONE).mkdir(parents=True, exist_ok=True)
             for remote in _remotes(loader):
                 _fetch_and_unpack(remote, staging, show_progress)
-            _move_into(staging, folder)
+            move_into(staging, folder)
         except OSError as error:
             raise DatasetError(
                 f"{cls.mirdata_name} could not be downloaded to {folder} ({error}); check the connection and the space "
@@ -213,13 +213,13 @@ def _fetch_and_unpack(remote: Any, staging: Path, show_progress: bool) -> None:
     if is_archive(path.name):
         extract(path, folder, show_progress)
         for name in remote.unpack_directories or ():
-            _move_into(folder / name, folder)
+            move_into(folder / name, folder)
     mark.write_text(remote.checksum)
     if is_archive(path.name):
         path.unlink()
 
 
-def _move_into(source: Path, folder: Path) -> None:
+def move_into(source: Path, folder: Path) -> None:
     """Moves every file to the same place within ``folder``, each in one step, and removes ``source``."""
     for path in sorted(source.rglob("*")):
         relative = path.relative_to(source)

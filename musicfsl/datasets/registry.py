@@ -15,6 +15,7 @@ from musicfsl.datasets._files import Problem
 from musicfsl.datasets._mirdata import MirdataDataset
 from musicfsl.datasets.base import ClassConditionalDataset
 from musicfsl.datasets.folder import AudioFolder, verify_folder
+from musicfsl.datasets.speech_commands import SpeechCommands
 from musicfsl.errors import DatasetError, InputError, MusicfslError, did_you_mean
 
 __all__ = [
@@ -126,6 +127,15 @@ _TABLE = (
         source="https://katunog.asti.dost.gov.ph",
         class_path="musicfsl.datasets.katunog:Katunog",
     ),
+    DatasetInfo(
+        name="speech_commands",
+        description="single words, said by thousands of people; for few-shot learning beside music",
+        size="105,829 recordings of 1 s or less, 35 words, 2,618 speakers",
+        licence="CC BY 4.0",
+        citation="Warden, Speech Commands: a dataset for limited-vocabulary speech recognition, arXiv:1804.03209, 2018",
+        source="http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz",
+        class_path="musicfsl.datasets.speech_commands:SpeechCommands",
+    ),
 )
 
 
@@ -160,7 +170,8 @@ def dataset_names() -> list[str]:
 
     Example:
         >>> dataset_names()
-        ['synthetic', 'synthetic_mixtures', 'tinysol', 'medley_solos_db', 'irmas', 'medleydb', 'katunog']
+        ['synthetic', 'synthetic_mixtures', 'tinysol', 'medley_solos_db', 'irmas', 'medleydb', 'katunog',
+         'speech_commands']
     """
     return [info.name for info in _TABLE]
 
@@ -238,7 +249,7 @@ def prepare_dataset(
         MissingExtraError: a package that the data set needs is not installed.
     """
     dataset_class = _import_class(dataset_info(name))
-    if issubclass(dataset_class, MirdataDataset):
+    if issubclass(dataset_class, (MirdataDataset, SpeechCommands)):
         try:
             report = verify_dataset(name, root, show_progress)
             if report.ok:
@@ -269,7 +280,7 @@ def verify_dataset(
         return VerificationReport(folder.name, str(folder), n_recordings, tuple(problems))
     name = str(name_or_folder)
     dataset_class = _import_class(_named(name))
-    if issubclass(dataset_class, (MirdataDataset, WindowedCollection)):
+    if issubclass(dataset_class, (MirdataDataset, SpeechCommands, WindowedCollection)):
         n_recordings, problems = dataset_class.validate(root, show_progress=show_progress)
         return VerificationReport(name, str(dataset_class.root_of(root)), n_recordings, tuple(problems))
     dataset = dataset_class(cache_dir=root, progress=show_progress)  # made on first use, not downloaded

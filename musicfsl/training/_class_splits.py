@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from musicfsl.class_splits import ClassSplit, class_split, class_split_names
 from musicfsl.datasets.base import ClassConditionalDataset, split_classes
 from musicfsl.episodes import EpisodeSampler
-from musicfsl.errors import EpisodeError, InputError
+from musicfsl.errors import EpisodeError, InputError, did_you_mean
 from musicfsl.partition import Partition, partition_classes
 from musicfsl.taxonomy import Taxonomy
 
-__all__ = ["STAGES", "Stage", "classes_of", "enough_clips", "refuse_shared_classes", "split_by_seed"]
+__all__ = [
+    "STAGES",
+    "Stage",
+    "classes_of",
+    "clips_of_stages",
+    "enough_clips",
+    "named_split",
+    "refuse_shared_classes",
+    "split_by_seed",
+]
 
 Stage = Literal["train", "val", "test"]
 STAGES: tuple[Stage, ...] = ("train", "val", "test")
@@ -69,6 +81,50 @@ def classes_of(path: str) -> tuple[list[str], list[str], list[str] | None]:
             f"{path} has the parts {', '.join(partition.parts)}; expected train, val and perhaps test, in this order"
         )
     return partition.part("train"), partition.part("val"), partition.part("test") if len(partition.parts) > 2 else None
+
+
+def named_split(dataset: str | ClassConditionalDataset, partition: str) -> ClassSplit | None:
+    """The split of this name that comes with the data set; None where ``partition`` is a file.
+
+    Raises:
+        InputError: it is neither.
+    """
+    name = dataset if isinstance(dataset, str) else dataset.name
+    known = class_split_names(name)
+    if partition in known:
+        return class_split(name, partition)
+    if known and not Path(partition).expanduser().exists():
+        raise InputError(
+            f"partition '{partition}' is neither a file nor a split that comes with {name}."
+            f"{did_you_mean(partition, known)} It has: {', '.join(known)}"
+        )
+    return None
+
+
+def clips_of_stages(
+    source: ClassConditionalDataset, split: ClassSplit
+) -> tuple[ClassConditionalDataset, dict[Stage, NDArray[np.int64]]]:
+    """The clips that a split uses, and which of them each stage has: of its classes, in its official subset.
+
+    Raises:
+        InputError: the data set does not tell the official subset of each clip.
+    """
+    subset_of = np.array(getattr(source, "part", ()))
+    if split.subsets and len(subset_of) != len(source):
+        raise InputError(
+            f"the split '{split.name}' of {split.dataset} goes by the official subsets, which stored features and "
+            "parts of the data set do not tell; give the data set by its name, or all of it as waves"
+        )
+    stage_of = np.full(len(source), -1)
+    for number, stage in enumerate(STAGES):
+        wanted = [source.classes.index(label) for label in split.parts[stage] if label in source.classes]
+        chosen = np.isin(source.targets, wanted)
+        if split.subsets:
+            chosen &= subset_of == split.subsets[stage]
+        stage_of[chosen] = number
+    used = np.flatnonzero(stage_of >= 0)
+    stages = {stage: np.flatnonzero(stage_of[used] == number) for number, stage in enumerate(STAGES)}
+    return source.subset(indices=used), stages
 
 
 def refuse_shared_classes(parts: Mapping[Stage, Sequence[str]]) -> None:

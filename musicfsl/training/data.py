@@ -5,15 +5,18 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from musicfsl.augment import VirtualInstruments
 from musicfsl.backbones.base import Encoder
+from musicfsl.class_splits import ClassSplit
 from musicfsl.datasets.base import ClassConditionalDataset, Subset
 from musicfsl.embedding import ClipWindows, Window
 from musicfsl.episodes import EpisodeDataset, EpisodeSampler
@@ -25,11 +28,15 @@ from musicfsl.training._class_splits import (
     STAGES,
     Stage,
     classes_of,
+    clips_of_stages,
     enough_clips,
+    named_split,
     refuse_shared_classes,
     split_by_seed,
 )
 from musicfsl.training._features import open_source, stored_features
+from musicfsl.training._weights import is_frozen
+from musicfsl.training.embeddings import one_process_first, stored_embeddings
 from musicfsl.training.loading import EpisodeLoader, ResumableData, ResumableLoader, Share
 
 __all__ = ["EpisodicData", "Stage"]
@@ -59,7 +66,10 @@ class EpisodicData(ResumableData):
     """Episodes of training classes; clips of validation and of test classes, which are others.
 
     The features of all clips are computed once and stored (see `FeatureStore`), with the front end of the
-    encoder that is trained.
+    encoder that is trained. Where no weight of the encoder is trained, so are the embeddings
+    (`musicfsl.training.embeddings`), and all loaders give these; of a clip longer than ``duration`` one of at most
+    ``max_windows`` windows then takes part in an episode. Virtual instruments (``augment``) change what the encoder
+    hears, so that training episodes with them are embedded each time all the same.
 
     Args:
         dataset: a name (``musicfsl data list``), a folder with one sub-folder a class, or a data set of waves or of
@@ -67,8 +77,9 @@ class EpisodicData(ResumableData):
         train_classes: classes to train on; None splits all classes by ``sizes`` and ``split_seed``.
         val_classes: classes for validation, named together with ``train_classes``.
         test_classes: classes for the test; None or empty for none.
-        partition: a file of ``musicfsl partition`` that names them instead, in parts ``train``, ``val``, and perhaps
-            ``test``.
+        partition: what names them instead: a split that comes with the data set, such as "few-shot" of Speech Commands
+            (`musicfsl.class_splits`), or a file of ``musicfsl partition`` with parts ``train``, ``val``, and perhaps
+            ``test``. Where a split that comes with the data set tests classes that it trains on, reports say so.
         sizes: parts of the classes for training, validation and (optionally) test, where none are named.
         split_seed: of that split.
         split_depth: split the classes under each node of ``taxonomy`` at this depth by themselves (1 are the nodes
@@ -140,17 +151,22 @@ class EpisodicData(ResumableData):
                 raise InputError(f"{name} is {value}; expected 1 or more")
         if duration <= 0:
             raise InputError(f"duration is {duration}; expected a positive number of seconds")
+        self._shipped: ClassSplit | None = None
+        self._clips_of: dict[Stage, NDArray[np.int64]] = {}
         if partition is not None:
             if any(names is not None for names in (train_classes, val_classes, test_classes)):
                 raise InputError("partition names the classes of each part; leave the classes or the partition out")
-            train_classes, val_classes, test_classes = classes_of(partition)
+            self._shipped = named_split(dataset, partition)
+            parts_of = classes_of(partition) if self._shipped is None else [*map(list, self._shipped.parts.values())]
+            train_classes, val_classes, test_classes = parts_of
         if (train_classes is None) != (val_classes is None) or (train_classes is None and test_classes is not None):
             raise InputError("train_classes and val_classes go together; name both, or none for a split by seed")
         self._named: dict[Stage, list[str]] = {}
         if train_classes is not None:
             parts = (train_classes, val_classes or (), test_classes or ())
             self._named = {stage: list(names) for stage, names in zip(STAGES, parts, strict=True) if names}
-            refuse_shared_classes(self._named)
+            if self._shipped is None:
+                refuse_shared_classes(self._named)
         self.source = dataset
         self.sizes, self.split_seed, self.split_depth = tuple(sizes), split_seed, split_depth
         self.leave_out_small, self.left_out = leave_out_small, list[str]()
@@ -163,6 +179,9 @@ class EpisodicData(ResumableData):
         self.taxonomy = None if taxonomy is None else Taxonomy.load(taxonomy)
         self.seed, self.num_workers, self.cache_dir = seed, num_workers, cache_dir
         self._parts: dict[Stage, Subset] = {}
+        self._all: ClassConditionalDataset | None = None
+        #: The stages whose loaders give stored embeddings ``(dim, 1)`` instead of features.
+        self.embedded: set[Stage] = set()
         self._standalone: Encoder | None = None
 
     @property
@@ -192,6 +211,7 @@ class EpisodicData(ResumableData):
         return {
             "classes": self._named,
             "split_taxonomy": None if tree is None else tree.to_dict(),
+            **({} if self._shipped is None else {"split": self._shipped.name}),
             **{name: getattr(self, name) for name in sorted(names)},
         }
 
@@ -204,12 +224,9 @@ class EpisodicData(ResumableData):
         if self._parts:
             return
         features = self._features()
-        named = self._named or self._split(features)
-        originals = features.originals()  # augmented copies are for training alone
-        self._parts = {
-            part: (features if part == "train" else originals).subset(classes=names) for part, names in named.items()
-        }
-        self._episodes()
+        self._classes_of = self._named or self._split(features)
+        self._all, self._parts = features, self._divide(features)
+        self._episodes(self.part("train"))
         for part in STAGES[1:]:
             if part in self._parts:
                 self._check_evaluation(part)
@@ -221,33 +238,30 @@ class EpisodicData(ResumableData):
 
     def train_dataloader(self) -> ResumableLoader:
         share = Share(self.episodes_per_epoch, *self._process(), fresh=True)
-        return self._resuming(EpisodeLoader(self._episodes(), share, self.episodes_per_step, self.num_workers))
+        episodes = self._episodes(self._given("train"))
+        return self._resuming(EpisodeLoader(episodes, share, self.episodes_per_step, self.num_workers))
 
     def val_dataloader(self) -> list[DataLoader[Window]]:
         """Clips of the validation classes and, where the encoder whitens, clips to fit the whitening to."""
-        loaders = [self._clips(self.part("val"), self.max_windows)]
+        loaders = [self._clips(self._given("val"), self.max_windows)]
         if self._encoder().whitening is not None:
-            loaders.append(self._clips(self.whitening_part(), self.max_windows))
+            loaders.append(self._clips(_whitening_clips(self._given("train", "val")), self.max_windows))
         return loaders
 
     def test_dataloader(self) -> DataLoader[Window]:
-        return self._clips(self.part("test"), self.max_windows)
+        return self._clips(self._given("test"), self.max_windows)
 
     def whitening_part(self) -> ClassConditionalDataset:
         """Training clips that say how clips of one class differ: recordings, where there are any, and no copies.
 
         A few hundred, spread over all classes, are enough, and are embedded before each validation.
         """
-        train = self.part("train").originals()
-        if train.recorded_classes:
-            train = train.subset(classes=train.recorded_classes)
-        stride = -(-len(train) // _WHITENING_CLIPS)
-        return train.subset(indices=np.argsort(train.targets, kind="stable")[::stride])
+        return _whitening_clips(self.part("train"))
 
     def evaluate(self, stage: Stage, embeddings: Tensor, head: Head) -> EpisodeReport:
         """Runs the episodes of a stage on the embeddings of its clips ``(N, dim)``."""
         part = self.part(stage)
-        return evaluate_episodes(
+        report = evaluate_episodes(
             embeddings,
             part.targets,
             head,
@@ -262,13 +276,16 @@ class EpisodicData(ResumableData):
             is_synthetic=part.is_synthetic,
             taxonomy=self.taxonomy,
         )
+        return replace(report, trained_on=[] if self._shipped is None else self._shipped.trained_on(stage))
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint's card says of the data."""
         parts = {f"{stage}_classes": part.classes for stage, part in self._parts.items()}
         train = self.part("train")
         left_out = {"left_out_classes": self.left_out} if self.left_out else {}
-        return {"name": train.name, "is_synthetic": train.is_synthetic, "n_clips": len(train), **parts, **left_out}
+        split = {} if self._shipped is None else {"split": self._shipped.name}
+        about = {"name": train.name, "is_synthetic": train.is_synthetic, "n_clips": len(train)}
+        return {**about, **split, **parts, **left_out}
 
     def _encoder(self) -> Encoder:
         module = None if self.trainer is None else self.trainer.lightning_module
@@ -284,7 +301,27 @@ class EpisodicData(ResumableData):
         """All features, cut to the duration that the network sees."""
         encoder = self._encoder()
         source = open_source(self.source, encoder)
+        if self._shipped is not None:
+            source, self._clips_of = clips_of_stages(source, self._shipped)
         return stored_features(source, encoder, self.duration, self.trim_db, self.seed, self.cache_dir)
+
+    def _divide(self, items: ClassConditionalDataset) -> dict[Stage, Subset]:
+        """The parts of all clips, as features or as embeddings."""
+        originals = items.originals()  # augmented copies are for training alone
+        return {
+            part: (items if part == "train" else originals).subset(names, self._clips_of.get(part))
+            for part, names in self._classes_of.items()
+        }
+
+    def _given(self, part: Stage, stage: Stage | None = None) -> Subset:
+        """The clips of a part as a stage's loaders give them (its own by default): features or embeddings."""
+        features, encoder, stage = self.part(part), self._encoder(), stage or part
+        self.embedded.discard(stage)
+        if self._all is None or not is_frozen(encoder) or (stage == "train" and self.augment):
+            return features
+        self.embedded.add(stage)
+        with one_process_first(self.trainer):
+            return self._divide(stored_embeddings(self._all, encoder, self.max_windows, self.cache_dir))[part]
 
     def _split(self, features: ClassConditionalDataset) -> dict[Stage, list[str]]:
         classes = features.classes
@@ -303,9 +340,9 @@ class EpisodicData(ResumableData):
                 )
         return split_by_seed(features.name, classes, self.sizes, self.split_seed, self.taxonomy, self.split_depth)
 
-    def _episodes(self) -> EpisodeDataset:
+    def _episodes(self, train: Subset) -> EpisodeDataset:
         return EpisodeDataset(
-            self.part("train"),
+            train,
             self.n_way,
             self.n_support,
             self.n_query,
@@ -336,3 +373,11 @@ class EpisodicData(ResumableData):
         EpisodeSampler(part.targets, self._ways(part), self.eval_n_support, self.eval_n_query, 0, groups, part.classes)
         if self.taxonomy is not None:
             self.taxonomy.prune(part.classes)
+
+
+def _whitening_clips(train: ClassConditionalDataset) -> ClassConditionalDataset:
+    train = train.originals()
+    if train.recorded_classes:
+        train = train.subset(classes=train.recorded_classes)
+    stride = -(-len(train) // _WHITENING_CLIPS)
+    return train.subset(indices=np.argsort(train.targets, kind="stable")[::stride])

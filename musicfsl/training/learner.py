@@ -17,6 +17,7 @@ from musicfsl.episodes import Episode
 from musicfsl.errors import InputError
 from musicfsl.evaluation import EpisodeReport
 from musicfsl.heads import Head, PrototypicalHead
+from musicfsl.training._weights import is_frozen
 from musicfsl.training.data import EpisodicData, Stage
 
 __all__ = ["EpisodicLearner"]
@@ -28,6 +29,9 @@ class EpisodicLearner(pl.LightningModule):
     Training steps take one or more episodes. For validation and test every clip is embedded once, and the
     head is run on many episodes drawn from the embeddings, always the same ones. Where the encoder has a
     whitening layer, it is fitted to the training classes before each validation.
+
+    Of an encoder without a weight that requires a gradient (``trainable_blocks=0``, ``requires_grad_(False)``), the
+    embeddings are computed once and read from a store (see `EpisodicData`); what is trained is the head alone.
 
     Logged: ``train/loss``, ``train/accuracy``, ``val/accuracy`` and ``val/ci95`` (the latter two also
     for test), over all processes.
@@ -73,6 +77,22 @@ class EpisodicLearner(pl.LightningModule):
         self.report: EpisodeReport | None = None
         self.clip_embeddings: Tensor | None = None
 
+    def setup(self, stage: str) -> None:
+        """Prepares a training: in training mode, since loaded encoders come in evaluation mode.
+
+        Raises:
+            InputError: neither encoder nor head has a weight that is trained.
+        """
+        if stage != "fit":
+            return
+        if is_frozen(self):
+            raise InputError(
+                f"there is nothing to train: the encoder is frozen, and {type(self.head).__name__} has no weight that "
+                "is learned; train some of the encoder (trainable_blocks=, requires_grad_), take a head with "
+                "learn_temperature=True, or only evaluate with trainer.test"
+            )
+        self.train()
+
     def forward(self, x: Tensor) -> Tensor:
         """Embeds waves or features, as the encoder does."""
         z: Tensor = self.encoder(x)
@@ -81,7 +101,8 @@ class EpisodicLearner(pl.LightningModule):
     def training_step(self, batch: Episode, batch_idx: int) -> Tensor:
         n_support = batch.support.shape[1]
         items = torch.cat([batch.support, batch.query], dim=1)  # (episodes, n_support + n_query, ...)
-        z = self.encoder(items.flatten(0, 1)).unflatten(0, items.shape[:2])  # (episodes, ..., dim)
+        z = self._embedded(items.flatten(0, 1), "train")
+        z = z.reshape(*items.shape[:2], -1)  # (episodes, n_support + n_query, dim)
         losses = []
         for i, classes in enumerate(batch.classes):
             loss, logits = self.head.episode_loss(
@@ -100,7 +121,9 @@ class EpisodicLearner(pl.LightningModule):
         self._whitening_clips = self._no_clips(self._data().whitening_part())
 
     def validation_step(self, batch: Window, batch_idx: int, dataloader_idx: int = 0) -> None:
-        (self._val if dataloader_idx == 0 else self._whitening_clips).add(batch, self.encoder.raw(batch.x))
+        (self._val if dataloader_idx == 0 else self._whitening_clips).add(
+            batch, self._embedded(batch.x, "val", raw=True)
+        )
 
     def on_validation_epoch_end(self) -> None:
         reduce = self.trainer.strategy.reduce
@@ -120,7 +143,7 @@ class EpisodicLearner(pl.LightningModule):
         self._test = self._no_clips(self._data().part("test"))
 
     def test_step(self, batch: Window, batch_idx: int) -> None:
-        self._test.add(batch, self.encoder(batch.x))
+        self._test.add(batch, self._embedded(batch.x, "test"))
 
     def on_test_epoch_end(self) -> None:
         z = self._test.means(self.trainer.strategy.reduce)
@@ -161,6 +184,18 @@ class EpisodicLearner(pl.LightningModule):
                 "EpisodicLearner needs its data from EpisodicData; call trainer.fit(learner, datamodule=...)"
             )
         return data
+
+    def _embedded(self, x: Tensor, stage: Stage, raw: bool = False) -> Tensor:
+        """Embeddings ``(B, dim)`` of what a stage's loaders give, stored or computed; ``raw`` ones are not whitened."""
+        if stage not in self._data().embedded:
+            return self.encoder.raw(x) if raw else self(x)
+        if not is_frozen(self.encoder):
+            raise InputError(
+                "weights of the encoder began to require a gradient during a training on stored embeddings; train in "
+                "two runs, one with the frozen encoder and one with the other"
+            )
+        z, whitening = x.flatten(1), self.encoder.whitening  # (B, dim, 1) as stored
+        return z if raw or whitening is None else whitening(z)
 
     def _no_clips(self, part: ClassConditionalDataset) -> ClipMeans:
         return ClipMeans(len(part), self.encoder.dim, self.device)

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
-from torch import nn
 
 from musicfsl.backbones import Encoder
 from musicfsl.caching import cache_root
@@ -22,6 +21,7 @@ from musicfsl.datasets.base import hash_of
 from musicfsl.heads import Head
 from musicfsl.training._features import open_source
 from musicfsl.training._trainer import cpu_trainer, lightning_messages
+from musicfsl.training._weights import weights_hash
 from musicfsl.training.data import EpisodicData
 from musicfsl.training.learner import EpisodicLearner
 
@@ -139,15 +139,6 @@ def kept_file(decisive: Mapping[str, Any], cache_dir: str | os.PathLike[str] | N
     """The file of a training's result, named after what decides it: the code as well as what is given."""
     name = hash_of({**decisive, "code": [torch.__version__, code_hash()]})
     return cache_root(cache_dir) / "trained" / f"{name}.safetensors"
-
-
-def weights_hash(module: nn.Module) -> str:
-    """A hash of all weights."""
-    digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 @cache

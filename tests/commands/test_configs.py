@@ -45,9 +45,12 @@ def sounds(folder: Path, classes: list[str], n_clips: int = 5) -> Path:
 #: Of `musicfsl tag fit`: tests/commands/test_tag_fit.py.
 OF_TAGGERS = {"tag_fit", "irmas_multiband", "irmas_panns", "synthetic_mixtures"}
 
+#: Of words: tests/commands/test_fit_speech.py.
+OF_WORDS = {"speech_commands_ast"}
+
 
 def test_every_configuration_is_tested() -> None:
-    assert {path.stem for path in CONFIGS.glob("*.yaml")} == {*CLASSES, "fit", *OF_TAGGERS}
+    assert {path.stem for path in CONFIGS.glob("*.yaml")} == {*CLASSES, "fit", *OF_TAGGERS, *OF_WORDS}
 
 
 @pytest.mark.parametrize("name", CLASSES)

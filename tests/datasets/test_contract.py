@@ -23,6 +23,7 @@ from musicfsl.datasets import (
     MedleyDB,
     MedleySolosDB,
     Mixtures,
+    SpeechCommands,
     SyntheticInstruments,
     SyntheticMixtures,
     TinySOL,
@@ -42,6 +43,7 @@ class Places:
     medleydb: Path
     katunog: Path
     irmas: Path
+    speech: Path
     excerpts: Path
     long: Path
     cache: Path
@@ -153,6 +155,14 @@ ROWS = {
         make=lambda at: IRMAS(at.irmas, version="small", subset="testing", duration=1.0),
         changed=lambda at: IRMAS(at.irmas, version="small", subset="testing", sample_rate=32000),
     ),
+    "speech commands": Row(
+        make=lambda at: SpeechCommands(at.speech, subset="testing"),
+        changed=lambda at: SpeechCommands(at.speech, subset="validation"),
+    ),
+    "speech commands and silence": Row(
+        make=lambda at: SpeechCommands(at.speech, silence=True, duration=0.5),
+        changed=lambda at: SpeechCommands(at.speech, silence=False, duration=0.5),
+    ),
     "labelled excerpts": Row(
         make=lambda at: LabelledExcerpts(at.excerpts, empty_labels="negative"),
         changed=lambda at: LabelledExcerpts(at.excerpts, empty_labels="negative", group_pattern=r"(take|solo|drums)"),
@@ -188,6 +198,7 @@ def places(
     medleydb_root: Path,
     katunog_root: Path,
     irmas_root: Path,
+    speech_root: Path,
     excerpts_folder: Path,
     long_folder: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -199,6 +210,7 @@ def places(
         medleydb_root,
         katunog_root,
         irmas_root,
+        speech_root,
         excerpts_folder,
         long_folder,
         cache=tmp_path_factory.mktemp("cache"),

@@ -14,7 +14,8 @@ from musicfsl.backbones.base import Encoder
 from musicfsl.tagging.checkpoints import load_tagger, read_tagger_card, save_tagger
 from musicfsl.tagging.tagger import Tagger
 from musicfsl.training._trainer import cpu_trainer, lightning_messages
-from musicfsl.training.reuse import kept_file, weights_hash
+from musicfsl.training._weights import weights_hash
+from musicfsl.training.reuse import kept_file
 from musicfsl.training.tagging.data import TaggingData
 from musicfsl.training.tagging.learner import TaggingLearner
 from musicfsl.training.tagging.phases import TwoPhases

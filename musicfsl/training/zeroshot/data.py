@@ -20,8 +20,8 @@ from musicfsl.datasets.base import ClassConditionalDataset, Subset
 from musicfsl.embedding import ClipWindows, Window, check_fits, embed_dataset
 from musicfsl.errors import InputError
 from musicfsl.training._features import open_source, stored_features
+from musicfsl.training._weights import weights_hash
 from musicfsl.training.loading import Share
-from musicfsl.training.reuse import weights_hash
 from musicfsl.training.zeroshot.clips import ClipBatch, ClipBatches, EmbeddedClips
 from musicfsl.training.zeroshot.parts import Division, HeldOut, Part, choose_split, choose_val_classes, divide_clips
 from musicfsl.training.zeroshot.use import similarities

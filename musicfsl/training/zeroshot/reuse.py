@@ -7,7 +7,8 @@ from pathlib import Path
 
 from musicfsl.backbones.base import Encoder
 from musicfsl.checkpoints import load_encoder, save_encoder
-from musicfsl.training.reuse import kept_file, weights_hash
+from musicfsl.training._weights import weights_hash
+from musicfsl.training.reuse import kept_file
 from musicfsl.training.zeroshot.data import ZeroShotData
 from musicfsl.training.zeroshot.fit import pretrain_encoder
 
