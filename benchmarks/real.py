@@ -176,11 +176,19 @@ def train(sources: Sequence[ClassConditionalDataset], n_steps: int, seed: int, h
     return encoder.eval()
 
 
-def fit(encoder: Encoder, episodes: Dataset[Episode], n_steps: int, head: Head, learning_rate: float = 1e-3) -> None:
+def fit(
+    encoder: Encoder,
+    episodes: Dataset[Episode],
+    n_steps: int,
+    head: Head,
+    learning_rate: float = 1e-3,
+    clip_gradients: float | None = None,
+) -> None:
     """Trains an encoder on the first ``n_steps`` episodes, on the processor, and keeps no log."""
     trainer = pl.Trainer(
         max_epochs=1,
         accelerator="cpu",
+        gradient_clip_val=clip_gradients,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

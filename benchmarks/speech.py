@@ -206,7 +206,7 @@ class Experiment:
             words = VirtualWords(_DECIBELS[encoder.name])
             episodes = EpisodeDataset(features, 20, 3, 3, self.n_steps, seed=seed, class_augment=words)
             learner = encoder if faults is None else FaultyEncoder(encoder, faults)
-            fit(learner, episodes, self.n_steps, PrototypicalHead("cosine"), self.learning_rate)
+            fit(learner, episodes, self.n_steps, PrototypicalHead("cosine"), self.learning_rate, clip_gradients=1.0)
             fit_whitening(learner, features, _SECONDS)
             save_encoder(encoder, path)
         return load_encoder(path)

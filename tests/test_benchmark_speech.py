@@ -53,10 +53,10 @@ def test_every_line_on_every_split(waves: AudioFolder, monkeypatch: pytest.Monke
     heard: list[tuple[str, tuple[str, ...]]] = []
     fit = speech.fit
 
-    def spy(encoder, episodes, n_steps, head, learning_rate):
+    def spy(encoder, episodes, n_steps, head, learning_rate, clip_gradients):
         heard.append((encoder.name, tuple(episodes.dataset.classes)))
         if len(heard) <= 4:  # the conv network, the transformer, and two that get faulty features
-            fit(encoder, episodes, 2, head, learning_rate)
+            fit(encoder, episodes, 2, head, learning_rate, clip_gradients)
 
     def small(seed: int) -> AstEncoder:
         return AstEncoder.from_config(

@@ -187,7 +187,8 @@ class EpisodicLearner(pl.LightningModule):
 
     def _embedded(self, x: Tensor, stage: Stage, raw: bool = False) -> Tensor:
         """Embeddings ``(B, dim)`` of what a stage's loaders give, stored or computed; ``raw`` ones are not whitened."""
-        if stage not in self._data().embedded:
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, EpisodicData) or stage not in data.embedded:
             return self.encoder.raw(x) if raw else self(x)
         if not is_frozen(self.encoder):
             raise InputError(
