@@ -26,7 +26,7 @@ from musicfsl.heads import Head, PrototypicalHead, build_head
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["EncoderCard", "load_encoder", "load_head", "read_card", "save_encoder"]
+__all__ = ["Card", "EncoderCard", "load_encoder", "load_head", "read_card", "save_encoder"]
 
 _KEY = "musicfsl"  # of the card, in a safetensors header and in a Lightning checkpoint
 _FORMAT = 1

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from musicfsl.errors import InputError
 
-__all__ = ["LogMel", "MelScale", "hz_to_mel", "mel_filter_bank", "mel_to_hz"]
+__all__ = ["LogMel", "MelScale", "check_wave", "hz_to_mel", "mel_filter_bank", "mel_to_hz"]
 
 MelScale = Literal["htk", "slaney"]
 
