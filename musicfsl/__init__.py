@@ -61,8 +61,9 @@ if TYPE_CHECKING:
     from musicfsl.multilabel_evaluation import MultiLabelEpisodeReport, evaluate_multilabel_episodes
     from musicfsl.partition import Partition, partition_classes
     from musicfsl.spectrogram import LogMel
+    from musicfsl.tagging import Tagger, load_tagger, save_tagger, tag_dataset, tag_recording
     from musicfsl.taxonomy import Taxonomy
-    from musicfsl.training import EpisodicData, EpisodicLearner
+    from musicfsl.training import EpisodicData, EpisodicLearner, TaggingData, TaggingLearner
 
 _MODULE_OF = {
     "AstEncoder": "backbones",
@@ -105,6 +106,9 @@ _MODULE_OF = {
     "Standardizer": "embedding",
     "SyntheticInstruments": "datasets",
     "SyntheticMixtures": "datasets",
+    "Tagger": "tagging",
+    "TaggingData": "training",
+    "TaggingLearner": "training",
     "Taxonomy": "taxonomy",
     "TinySOL": "datasets",
     "WindowedRecordings": "datasets",
@@ -114,11 +118,15 @@ _MODULE_OF = {
     "load_audio": "audio",
     "load_encoder": "checkpoints",
     "load_head": "checkpoints",
+    "load_tagger": "tagging",
     "open_dataset": "datasets",
     "partition_classes": "partition",
     "read_card": "checkpoints",
     "save_encoder": "checkpoints",
+    "save_tagger": "tagging",
     "split_classes": "datasets",
+    "tag_dataset": "tagging",
+    "tag_recording": "tagging",
 }
 
 __all__ = [
@@ -162,6 +170,9 @@ __all__ = [
     "Standardizer",
     "SyntheticInstruments",
     "SyntheticMixtures",
+    "Tagger",
+    "TaggingData",
+    "TaggingLearner",
     "Taxonomy",
     "TinySOL",
     "WindowedRecordings",
@@ -172,11 +183,15 @@ __all__ = [
     "load_audio",
     "load_encoder",
     "load_head",
+    "load_tagger",
     "open_dataset",
     "partition_classes",
     "read_card",
     "save_encoder",
+    "save_tagger",
     "split_classes",
+    "tag_dataset",
+    "tag_recording",
 ]
 
 

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -23,14 +23,43 @@ from musicfsl.backbones import ENCODERS, Encoder, build_encoder
 from musicfsl.errors import CheckpointError, InputError, did_you_mean
 from musicfsl.heads import Head, PrototypicalHead, build_head
 
-__all__ = ["EncoderCard", "load_encoder", "load_head", "read_card", "save_encoder"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Card", "EncoderCard", "load_encoder", "load_head", "read_card", "save_encoder"]
 
 _KEY = "musicfsl"  # of the card, in a safetensors header and in a Lightning checkpoint
 _FORMAT = 1
 
 
 @dataclass(frozen=True)
-class EncoderCard:
+class Card:
+    """What is known of something saved, as text in its file: the base of dataclasses whose fields JSON can hold."""
+
+    def to_json(self) -> str:
+        """The card as text."""
+        return json.dumps({"format": _FORMAT, **asdict(self)}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, path: Path) -> Self:
+        """Reads a card back.
+
+        Raises:
+            CheckpointError: the text is not a card, or of a later format.
+        """
+        try:
+            content = json.loads(text)
+            written = int(content["format"])
+            card = cls(**{f.name: content[f.name] for f in fields(cls)}) if written <= _FORMAT else None
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path} holds a damaged card ({error!r}); copy or train it again") from None
+        if card is None:
+            raise CheckpointError(f"{path} was written by a newer musicfsl (format {written}); upgrade musicfsl")
+        return card
+
+
+@dataclass(frozen=True)
+class EncoderCard(Card):
     """What is known of a trained encoder.
 
     Attributes:
@@ -75,28 +104,6 @@ class EncoderCard:
             data=dict(data or {}),
             metrics={name: float(value) for name, value in (metrics or {}).items()},
         )
-
-    def to_json(self) -> str:
-        """The card as text."""
-        return json.dumps({"format": _FORMAT, **asdict(self)}, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str, path: Path) -> EncoderCard:
-        """Reads a card back.
-
-        Raises:
-            CheckpointError: the text is not a card, or of a later format.
-        """
-        try:
-            content = json.loads(text)
-            written = content.pop("format")
-            if written > _FORMAT:
-                raise CheckpointError(f"{path} was written by a newer musicfsl (format {written}); upgrade musicfsl")
-            return cls(**{f.name: content[f.name] for f in fields(cls)})
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, CheckpointError):
-                raise
-            raise CheckpointError(f"{path} holds a damaged card ({error!r}); copy or train it again") from None
 
 
 def save_encoder(

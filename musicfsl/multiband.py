@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from musicfsl.errors import InputError
+from musicfsl.spectrogram import check_wave
 
 __all__ = ["MultiBand"]
 
@@ -127,7 +128,7 @@ class MultiBand(nn.Module):
 
     def power(self, wave: Tensor) -> Tensor:
         """Power spectrograms of all bands, before the logarithm: ``(..., 1, n)`` to ``(..., n_features, frames)``."""
-        self._check(wave)
+        check_wave(wave, max(self.windows), "a window of")
         # Autocast would do the product in half precision, whose rounding is louder than quiet sounds.
         with torch.autocast(device_type=wave.device.type, enabled=False):
             flat = wave.float().reshape(-1, wave.shape[-1])  # (batch, n_samples)
@@ -166,18 +167,6 @@ class MultiBand(nn.Module):
             return_complex=True,
         )[:, bins.start : bins.stop]
         return (spectrum.real.square() + spectrum.imag.square()) * self.get_buffer(f"scale{band}")
-
-    def _check(self, wave: Tensor) -> None:
-        if wave.dim() < 2 or wave.shape[-2] != 1 or not wave.is_floating_point():
-            raise InputError(
-                f"the wave is {wave.dtype} of shape {tuple(wave.shape)}; expected float (..., 1, n_samples), "
-                "so mix stereo to mono and add the channel axis with wave.unsqueeze(-2)"
-            )
-        longest = max(self.windows)
-        if wave.shape[-1] <= longest // 2:
-            raise InputError(
-                f"the wave has {wave.shape[-1]} samples; with a window of {longest} it needs more than {longest // 2}"
-            )
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self.settings().items())

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from musicfsl.errors import InputError
 
-__all__ = ["LogMel", "MelScale", "hz_to_mel", "mel_filter_bank", "mel_to_hz"]
+__all__ = ["LogMel", "MelScale", "check_wave", "hz_to_mel", "mel_filter_bank", "mel_to_hz"]
 
 MelScale = Literal["htk", "slaney"]
 
@@ -139,7 +139,7 @@ class LogMel(nn.Module):
 
     def mel(self, wave: Tensor) -> Tensor:
         """Mel power spectrogram, before the logarithm: ``(..., 1, n)`` to ``(..., n_mels, frames)``."""
-        self._check(wave)
+        check_wave(wave, self.n_fft, "n_fft")
         # Autocast has no half-precision Fourier transform; both steps stay in float32.
         with torch.autocast(device_type=wave.device.type, enabled=False):
             flat = wave.float().reshape(-1, wave.shape[-1])  # (batch, n_samples)
@@ -160,19 +160,25 @@ class LogMel(nn.Module):
     def forward(self, wave: Tensor) -> Tensor:
         return 10.0 * torch.log10(self.mel(wave).clamp(min=self.floor))
 
-    def _check(self, wave: Tensor) -> None:
-        if wave.dim() < 2 or wave.shape[-2] != 1 or not wave.is_floating_point():
-            raise InputError(
-                f"the wave is {wave.dtype} of shape {tuple(wave.shape)}; expected float (..., 1, n_samples), "
-                "so mix stereo to mono and add the channel axis with wave.unsqueeze(-2)"
-            )
-        if wave.shape[-1] <= self.n_fft // 2:
-            raise InputError(
-                f"the wave has {wave.shape[-1]} samples; with n_fft {self.n_fft} it needs more than {self.n_fft // 2}"
-            )
-
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
+
+
+def check_wave(wave: Tensor, longest: int, called: str) -> None:
+    """Makes sure that a wave can be cut into frames of ``longest`` samples, whose setting is ``called`` so.
+
+    Raises:
+        InputError: it has the wrong shape or type, or is too short.
+    """
+    if wave.dim() < 2 or wave.shape[-2] != 1 or not wave.is_floating_point():
+        raise InputError(
+            f"the wave is {wave.dtype} of shape {tuple(wave.shape)}; expected float (..., 1, n_samples), "
+            "so mix stereo to mono and add the channel axis with wave.unsqueeze(-2)"
+        )
+    if wave.shape[-1] <= longest // 2:
+        raise InputError(
+            f"the wave has {wave.shape[-1]} samples; with {called} {longest} it needs more than {longest // 2}"
+        )
 
 
 def mel_filter_bank(

@@ -5,10 +5,9 @@ The file is an encoder's checkpoint too: `musicfsl.load_encoder` takes the encod
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import torch
 
 from musicfsl._version import __version__
 from musicfsl.backbones import Encoder
-from musicfsl.checkpoints import EncoderCard, fill, load_encoder, read_safetensors, weights_of, write_safetensors
+from musicfsl.checkpoints import Card, EncoderCard, fill, load_encoder, read_safetensors, weights_of, write_safetensors
 from musicfsl.errors import CheckpointError, InputError
 from musicfsl.zeroshot.open import open_side_information
 from musicfsl.zeroshot.projection import ZeroShotModel
@@ -27,11 +26,10 @@ __all__ = ["ZeroShotCard", "load_zeroshot", "open_side_of", "read_zeroshot_card"
 
 _KEY, _ENCODER_KEY = "musicfsl_zeroshot", "musicfsl"  # of the cards in the file's header
 _SIDE = "side_vectors"  # of the seen classes
-_FORMAT = 1
 
 
 @dataclass(frozen=True)
-class ZeroShotCard:
+class ZeroShotCard(Card):
     """What is known of a trained zero-shot model.
 
     Attributes:
@@ -56,27 +54,6 @@ class ZeroShotCard:
     data: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     version: str = __version__
-
-    def to_json(self) -> str:
-        """The card as text."""
-        return json.dumps({"format": _FORMAT, **asdict(self)}, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str, path: Path) -> ZeroShotCard:
-        """Reads a card back.
-
-        Raises:
-            CheckpointError: the text is no card, or of a later format.
-        """
-        try:
-            content = json.loads(text)
-            written = int(content["format"])
-            card = cls(**{f.name: content[f.name] for f in fields(cls)}) if written <= _FORMAT else None
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{path} holds a damaged card ({error!r}); copy or train it again") from None
-        if card is None:
-            raise CheckpointError(f"{path} was written by a newer musicfsl (format {written}); upgrade musicfsl")
-        return card
 
 
 def save_zeroshot(

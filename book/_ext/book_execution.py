@@ -38,6 +38,8 @@ DATASET_VARIABLE = "MUSICFSL_DATASET"
 DEFAULT_DATASET = "synthetic"
 
 _FOLDER_VARIABLES = ("MUSICFSL_CACHE", "MUSICFSL_DATA")
+#: A published network's name, or the path of its file, for the chapter that stands on one.
+_NETWORK_VARIABLE = "MUSICFSL_CNN14"
 
 #: What kernels are told. Progress bars and remarks would be frozen into the page.
 _KERNEL_ENVIRONMENT = {
@@ -80,7 +82,15 @@ def fingerprint_of(source: str) -> str | None:
     package = _package()
     used = package.used_by("\n".join(TransformerManager().transform_cell(cell) for cell in cells))
     parts = [package.fingerprint(used), _state_of(dataset_in_use()), _environment()]
+    if any(_NETWORK_VARIABLE in cell for cell in cells):
+        parts.append(_network_in_use())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _network_in_use() -> str:
+    """The name of the published network that is asked for, or the absolute path of its file; empty for none."""
+    chosen = os.environ.get(_NETWORK_VARIABLE, "")
+    return str(Path(chosen).absolute()) if chosen and Path(chosen).is_file() else chosen
 
 
 @cache
@@ -130,7 +140,13 @@ def _prepare_kernels(app: Sphinx) -> None:
     specification = {
         **get_kernel_dict(extra_arguments=["--log-level=ERROR", f"--IPKernelApp.exec_lines={_KERNEL_START}"]),
         "display_name": "Python 3",
-        "env": {**_KERNEL_ENVIRONMENT, **folders, DATASET_VARIABLE: dataset_in_use(), "PYTHONPATH": search_path},
+        "env": {
+            **_KERNEL_ENVIRONMENT,
+            **folders,
+            DATASET_VARIABLE: dataset_in_use(),
+            _NETWORK_VARIABLE: _network_in_use(),
+            "PYTHONPATH": search_path,
+        },
     }
     folder = Path(app.outdir).parent / "jupyter"
     kernel = folder / "kernels" / "python3"

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from musicfsl.commands.figures import FIGURES, checked_figure, write_figure
 from musicfsl.commands.shared import CommandParser, Printed
 from musicfsl.errors import InputError, MissingExtraError, import_extra
 
 if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
     from musicfsl.annotation import Annotation
 
 __all__ = ["run"]
 
 # Kind of file -> how its name ends in a folder of --output.
 _ENDINGS = {"csv": ".csv", "json_file": ".jams", "audacity": ".txt", "figure": ".html"}
-_FIGURES = (".html", ".png", ".svg", ".pdf")
 
 
 def run(arguments: Sequence[str]) -> Printed:
@@ -125,7 +125,7 @@ def _parser() -> CommandParser:
     parser.add_argument("--csv", metavar="FILE", help="write start, end, label, confidence")
     parser.add_argument("--json-file", metavar="FILE", help="write a JAMS file (JSON)")
     parser.add_argument("--audacity", metavar="FILE", help="write a label track for Audacity")
-    parser.add_argument("--figure", metavar="FILE", help=f"draw a timeline ({', '.join(_FIGURES)})")
+    parser.add_argument("--figure", metavar="FILE", help=f"draw a timeline ({', '.join(FIGURES)})")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
@@ -138,9 +138,7 @@ def _files(options: argparse.Namespace) -> dict[str, Path]:
     named = {kind: getattr(options, kind) for kind in _ENDINGS}
     files = {kind: Path(name) for kind, name in named.items() if name is not None}
     if "figure" in files:
-        import_extra("plotly", extra="plots")
-        if files["figure"].suffix.lower() not in _FIGURES:
-            raise InputError(f"--figure is {files['figure']}; expected a name that ends in {', '.join(_FIGURES)}")
+        checked_figure(named["figure"], options.overwrite)
     if options.output is not None:
         for kind, ending in _ENDINGS.items():
             files.setdefault(kind, Path(options.output) / f"{Path(options.recording).stem}{ending}")
@@ -175,31 +173,20 @@ def _write(
     if "audacity" in files:
         written["audacity"] = write_audacity(annotation, files["audacity"], overwrite)
     if "figure" in files:
-        written["figure"] = _draw(annotation, files["figure"], overwrite)
+        written["figure"] = write_figure(_timeline(annotation), files["figure"], overwrite)
     return written
 
 
-def _draw(annotation: Annotation, path: Path, overwrite: bool) -> Path:
-    """Draws the timeline; where no picture can be made, it is a page, which must not replace another one either."""
-    from musicfsl.annotation.writers import check_new
-    from musicfsl.plots import plot_timeline, save_figure
+def _timeline(annotation: Annotation) -> Figure:
+    from musicfsl.plots import plot_timeline
 
-    figure = plot_timeline(
+    return plot_timeline(
         annotation.segments,
         annotation.probabilities,
         annotation.bounds,
         annotation.names,
         title=Path(annotation.recording).name,
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".figure.") as folder:
-            drawn = save_figure(figure, Path(folder) / path.name)
-            final = check_new(path.with_suffix(drawn.suffix), overwrite)
-            os.replace(drawn, final)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror or error}); name another file") from None
-    return final
 
 
 def _text(annotation: Annotation, written: list[Path]) -> str:

@@ -6,15 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from musicfsl.commands.figures import FIGURES, checked_figure, write_figure
 from musicfsl.commands.shared import CommandParser, Printed
-from musicfsl.commands.tag_shared import (
-    FIGURES,
-    add_tagging_options,
-    checked_figure,
-    thresholds_of,
-    write_figure,
-    write_table,
-)
+from musicfsl.commands.tag_shared import add_tagging_options, thresholds_of, write_table
 from musicfsl.errors import InputError
 
 if TYPE_CHECKING:

@@ -1,12 +1,10 @@
-"""What `musicfsl tag evaluate` and `musicfsl tag predict` share: thresholds, and the files that they write."""
+"""What `musicfsl tag evaluate` and `musicfsl tag predict` share: options, thresholds, and tables."""
 
 from __future__ import annotations
 
 import argparse
 import csv
 import io
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,18 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicfsl._tables import write_text
-from musicfsl.annotation.writers import check_new
-from musicfsl.errors import InputError, import_extra
+from musicfsl.errors import InputError
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
     from musicfsl.tagging import Tagger
 
-__all__ = ["FIGURES", "add_tagging_options", "checked_figure", "thresholds_of", "write_figure", "write_table"]
-
-#: Endings of the figures that can be written.
-FIGURES = (".html", ".png", ".svg", ".pdf")
+__all__ = ["add_tagging_options", "thresholds_of", "write_table"]
 
 
 def add_tagging_options(parser: argparse.ArgumentParser) -> None:
@@ -68,36 +60,6 @@ def thresholds_of(text: str, tagger: Tagger) -> NDArray[np.float64]:
     if not 0 <= threshold <= 1:
         raise InputError(f"--threshold is '{text}'; expected a number from 0 to 1, or 'tuned'")
     return np.full(len(tagger.classes), threshold)
-
-
-def checked_figure(path: str | None, overwrite: bool, option: str = "--figure") -> Path | None:
-    """Where a figure goes, once nothing stands in its way.
-
-    Raises:
-        InputError: its name ends otherwise than a figure's, or it exists.
-        MissingExtraError: plotly is not installed.
-    """
-    if path is None:
-        return None
-    import_extra("plotly", extra="plots")
-    if Path(path).suffix.lower() not in FIGURES:
-        raise InputError(f"{option} is {path}; expected a name that ends in {', '.join(FIGURES)}")
-    return check_new(path, overwrite)
-
-
-def write_figure(figure: Figure, path: Path, overwrite: bool) -> Path:
-    """Writes a figure; where no picture can be made, it is a page, which must not replace another one either."""
-    from musicfsl.plots import save_figure
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".figure.") as folder:
-            drawn = save_figure(figure, Path(folder) / path.name)
-            final = check_new(path.with_suffix(drawn.suffix), overwrite)
-            os.replace(drawn, final)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror or error}); name another file") from None
-    return final
 
 
 def write_table(rows: Iterable[Sequence[Any]], path: Path) -> Path:

@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from musicfsl.caching import atomic_directory
-from musicfsl.datasets.base import ClassConditionalDataset, hash_of
-from musicfsl.errors import CacheError
+from musicfsl.datasets._cached_samples import CachedSamples, damaged_cache
 
 __all__ = ["CachedExcerpts", "Excerpt"]
 
@@ -45,7 +42,7 @@ class Excerpt:
     tempo: float
 
 
-class CachedExcerpts(ClassConditionalDataset):
+class CachedExcerpts(CachedSamples):
     """The part of `Mixtures` that knows files. A concrete class sets ``classes`` and calls `_open`."""
 
     def _open(
@@ -87,25 +84,8 @@ class CachedExcerpts(ClassConditionalDataset):
         self.tempos = np.array([excerpt.tempo for excerpt in excerpts], dtype=np.float64)
         self._starts = np.concatenate([[0], np.cumsum(self.lengths)])
 
-    def read(self, index: int, offset: int = 0, length: int | None = None) -> Tensor:
-        """Reads excerpt ``index``, or ``length`` samples of it from ``offset`` on; see the base class."""
-        index = self._checked_index(index)
-        end = int(self._starts[index + 1])
-        start = min(int(self._starts[index]) + offset, end)
-        stop = end if length is None else min(start + length, end)
-        return torch.from_numpy(self._samples[start:stop].astype(np.float32) / 32768.0).unsqueeze(0)
-
-    def fingerprint(self) -> str:
-        """A hash of all that decides the excerpts."""
-        return hash_of(self._arguments)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leaves the samples out: a worker process opens the cache itself instead of receiving a copy of it."""
-        return {key: value for key, value in self.__dict__.items() if key != "_samples"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._samples, _ = _read(self.cache_folder, self._arguments)
+    def _mapped_samples(self) -> NDArray[np.int16]:
+        return _read(self.cache_folder, self._arguments)[0]
 
 
 def _write(
@@ -137,9 +117,9 @@ def _read(folder: Path, arguments: dict[str, Any]) -> tuple[NDArray[np.int16], l
         whole = samples.dtype == np.int16 and samples.shape == (sum(excerpt.n_samples for excerpt in excerpts),)
         whole = whole and table["arguments"] == json.loads(json.dumps(arguments))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(folder, str(error)) from None
+        raise damaged_cache(folder, str(error)) from None
     if not whole:
-        raise _damaged(folder, "its files do not belong together")
+        raise damaged_cache(folder, "its files do not belong together")
     return samples, excerpts
 
 
@@ -147,7 +127,3 @@ def _excerpt(row: dict[str, Any]) -> Excerpt:
     """A row of the table; JSON has no numbers as keys."""
     by_class = {name: {int(c): value for c, value in row[name].items()} for name in ("levels", "players")}
     return Excerpt(**{**row, **by_class})
-
-
-def _damaged(folder: Path, reason: str) -> CacheError:
-    return CacheError(f"the cache in {folder} is damaged ({reason}); delete that folder, and it will be made again")

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from musicfsl._progress import progress_bar
 from musicfsl.caching import atomic_directory, cache_root
+from musicfsl.datasets._cached_samples import CachedSamples, damaged_cache
 from musicfsl.datasets._instruments import INSTRUMENTS, IRMAS_CODES
 from musicfsl.datasets._synthesis import SYNTHESIS_VERSION, NoteRecord, notes_of_player, records_of
-from musicfsl.datasets.base import ClassConditionalDataset, hash_of
-from musicfsl.errors import CacheError, DatasetError, InputError, did_you_mean
+from musicfsl.errors import DatasetError, InputError, did_you_mean
 
 __all__ = ["IRMAS_CODES", "SyntheticInstruments"]
 
@@ -29,7 +27,7 @@ _LOWEST_RATE = 8000
 _FEWEST_NOTES_FOR_PROCESSES = 400
 
 
-class SyntheticInstruments(ClassConditionalDataset):
+class SyntheticInstruments(CachedSamples):
     """Notes of 47 instruments in eleven families, each played by several players.
 
     Among the classes are the 14 instruments of TinySOL under their names there, and one for each of the
@@ -123,25 +121,8 @@ class SyntheticInstruments(ClassConditionalDataset):
         self.groups = self.targets * n_players + self.players
         self._starts = np.concatenate([[0], np.cumsum(self.lengths)])
 
-    def read(self, index: int, offset: int = 0, length: int | None = None) -> Tensor:
-        """Reads note ``index``, or ``length`` samples of it from ``offset`` on; see the base class."""
-        index = self._checked_index(index)
-        end = int(self._starts[index + 1])
-        start = min(int(self._starts[index]) + offset, end)
-        stop = end if length is None else min(start + length, end)
-        return torch.from_numpy(self._samples[start:stop].astype(np.float32) / 32768.0).unsqueeze(0)
-
-    def fingerprint(self) -> str:
-        """A hash of all arguments that decide the notes, and of the version of the synthesis."""
-        return hash_of(self._arguments)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leaves the samples out: a worker process opens the cache itself instead of receiving a copy of it."""
-        return {key: value for key, value in self.__dict__.items() if key != "_samples"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._samples, _ = _open_cache(self.cache_folder, self._arguments)
+    def _mapped_samples(self) -> NDArray[np.int16]:
+        return _open_cache(self.cache_folder, self._arguments)[0]
 
 
 def _make_cache(folder: Path, arguments: dict[str, Any], progress: bool) -> None:
@@ -195,14 +176,10 @@ def _open_cache(folder: Path, arguments: dict[str, Any]) -> tuple[NDArray[np.int
         whole = samples.dtype == np.int16 and samples.shape == (sum(columns["n_samples"]),)
         whole = whole and table["arguments"] == arguments and len({len(column) for column in columns.values()}) == 1
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(folder, str(error)) from None
+        raise damaged_cache(folder, str(error)) from None
     if not whole:
-        raise _damaged(folder, "its files do not belong together")
+        raise damaged_cache(folder, "its files do not belong together")
     return samples, columns
-
-
-def _damaged(folder: Path, reason: str) -> CacheError:
-    return CacheError(f"the cache in {folder} is damaged ({reason}); delete that folder, and it will be made again")
 
 
 def _checked(name: str, value: int, least: int) -> int:

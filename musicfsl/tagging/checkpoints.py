@@ -5,10 +5,9 @@ The file is an encoder's checkpoint too: `musicfsl.load_encoder` takes the encod
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from musicfsl._version import __version__
 from musicfsl.checkpoints import (
+    Card,
     EncoderCard,
     encoder_of,
     fill,
@@ -32,11 +32,10 @@ __all__ = ["CARD_KEYS", "TaggerCard", "load_tagger", "read_tagger_card", "save_t
 _ENCODER_KEY, _KEY = "musicfsl", "musicfsl_tagger"
 #: Names of the two cards, the encoder's and the tagger's, in a file's header or a Lightning checkpoint.
 CARD_KEYS = (_ENCODER_KEY, _KEY)
-_FORMAT = 1
 
 
 @dataclass(frozen=True)
-class TaggerCard:
+class TaggerCard(Card):
     """What is known of a trained tagger.
 
     Attributes:
@@ -52,6 +51,10 @@ class TaggerCard:
     metrics: dict[str, float] = field(default_factory=dict)
     tuned_thresholds: dict[str, float] | None = None
     version: str = __version__
+
+    def __post_init__(self) -> None:
+        if "classes" not in self.settings:
+            raise KeyError("classes")  # which says to `from_json` that the card is damaged
 
     @property
     def classes(self) -> list[str]:
@@ -87,29 +90,6 @@ class TaggerCard:
             metrics={name: float(value) for name, value in (metrics or {}).items()},
             tuned_thresholds=None if found is None else dict(zip(tagger.classes, found.tolist(), strict=True)),
         )
-
-    def to_json(self) -> str:
-        """The card as text."""
-        return json.dumps({"format": _FORMAT, **asdict(self)}, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str, path: Path) -> TaggerCard:
-        """Reads a card back.
-
-        Raises:
-            CheckpointError: the text is no card, or of a later format.
-        """
-        try:
-            content = json.loads(text)
-            written = int(content["format"])
-            card = cls(**{f.name: content[f.name] for f in fields(cls)}) if written <= _FORMAT else None
-            if card is not None:
-                card.settings["classes"]  # a card without classes is none
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{path} holds a damaged card ({error!r}); copy or train it again") from None
-        if card is None:
-            raise CheckpointError(f"{path} was written by a newer musicfsl (format {written}); upgrade musicfsl")
-        return card
 
 
 def save_tagger(

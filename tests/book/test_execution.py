@@ -201,6 +201,18 @@ def test_a_data_set_keeps_its_name_even_where_a_folder_bears_it(
     assert book_execution.dataset_in_use() == "synthetic"
 
 
+def test_a_network_is_looked_at_by_the_pages_that_ask_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, asking = (HEADER + page for page in (ERRORS, ERRORS.replace("import os", "import os  # MUSICFSL_CNN14")))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cnn14.pth").write_text("weights")
+    seen = []
+    for named in ("", "Cnn14_mAP=0.431", "cnn14.pth"):
+        monkeypatch.setenv("MUSICFSL_CNN14", named)
+        seen.append((book_execution.fingerprint_of(asking), book_execution.fingerprint_of(other)))
+    assert len({a for a, _ in seen}) == 3 and len({b for _, b in seen}) == 1
+    assert book_execution._network_in_use() == str(tmp_path / "cnn14.pth")  # kernels run in another folder
+
+
 def test_the_examples_of_the_extensions_are_right() -> None:
     result = doctest.testmod(book_chapter)
     assert result.attempted > 0

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import warnings
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Generator
 from torch.utils.data import DataLoader
 
@@ -19,13 +17,16 @@ from musicfsl.tagging.windows import TagWindows
 from musicfsl.training._features import stored_features
 from musicfsl.training.loading import ResumableData, ResumableLoader, Share
 from musicfsl.training.tagging.batches import TagBatches, multi_hot
+from musicfsl.training.tagging.parts import (
+    SUBSETS,
+    Stage,
+    check_parts,
+    comes_in_subsets,
+    groups_set_aside,
+    warn_of_missing_classes,
+)
 
-__all__ = ["Stage", "TaggingData"]
-
-Stage = Literal["train", "val", "test"]
-
-# Stage -> what data sets that come in three parts call it.
-_SUBSETS: dict[Stage, str] = {"train": "training", "val": "validation", "test": "testing"}
+__all__ = ["TaggingData"]
 
 # Arguments that decide nothing but where data comes from (the data sets' fingerprints speak of it) and how quickly.
 _NO_SETTINGS = {"dataset", "validation", "testing", "dataset_settings", "eval_batch_size", "num_workers", "cache_dir"}
@@ -54,7 +55,7 @@ class TaggingData(ResumableData):
         cache_dir: folder for stored features; None is the usual place.
 
     Raises:
-        InputError: the parts have different classes, a song stands on both sides, or a number is out of range.
+        InputError: the parts have different classes, one of them is empty, or a number is out of range.
 
     Example:
         >>> data = TaggingData("synthetic_mixtures", batch_size=16)
@@ -150,10 +151,10 @@ class TaggingData(ResumableData):
         features = self._features()
         if "val" not in features:
             features["train"], features["val"] = self._divided(features["train"])
-        _check_parts(features)
+        check_parts(features)
         # Windows of validation and test cut for themselves.
         self._parts = {stage: part if stage == "train" else part.with_length(None) for stage, part in features.items()}
-        _warn_of_missing_classes(self._parts)
+        warn_of_missing_classes(self._parts)
 
     def setup_for(self, encoder: Encoder) -> None:
         """Does what `setup` does where no trainer runs: the parts are then there for this encoder."""
@@ -206,8 +207,8 @@ class TaggingData(ResumableData):
             for stage, source in given.items():
                 if isinstance(source, ClassConditionalDataset):
                     opened[stage] = source
-                elif isinstance(named, str) and source in (None, named) and _comes_in_subsets(named):
-                    opened[stage] = self._open(named, encoder, subset=_SUBSETS[stage])
+                elif isinstance(named, str) and source in (None, named) and comes_in_subsets(named):
+                    opened[stage] = self._open(named, encoder, subset=SUBSETS[stage])
                 elif source is not None:
                     opened[stage] = self._open(source, encoder)
             self._opened = opened
@@ -221,7 +222,7 @@ class TaggingData(ResumableData):
     def _divided(self, clips: ClassConditionalDataset) -> tuple[ClassConditionalDataset, ClassConditionalDataset]:
         """Training and validation excerpts of one data set, by group where groups are known."""
         groups = np.arange(len(clips)) if clips.groups is None else clips.groups
-        held_out = _groups_set_aside(groups, multi_hot(clips), self.validation_share, self.seed)
+        held_out = groups_set_aside(groups, multi_hot(clips), self.validation_share, self.seed)
         if held_out.all() or not held_out.any():
             raise InputError(
                 f"the excerpts of {clips.name} cannot be divided by song for training and validation; give more songs, "
@@ -241,66 +242,3 @@ class TaggingData(ResumableData):
                 "setup_for(encoder) where nothing is trained"
             )
         return encoder
-
-
-def _comes_in_subsets(name: str) -> bool:
-    """Whether a data set is known by name, and has the subsets training, validation and testing."""
-    import importlib
-
-    from musicfsl.datasets.registry import dataset_info, dataset_names
-
-    if name not in dataset_names():
-        return False
-    module, _, class_name = dataset_info(name).class_path.partition(":")
-    parameters = inspect.signature(getattr(importlib.import_module(module), class_name)).parameters
-    return "subset" in parameters and _SUBSETS["test"] in str(parameters["subset"].annotation)
-
-
-def _groups_set_aside(
-    groups: NDArray[np.int64], labels: NDArray[np.uint8], share: float, seed: int
-) -> NDArray[np.bool_]:
-    """Items of groups that are set aside, until every class has given up its share.
-
-    Groups come in random order. One is set aside where it helps the class that has most to give up yet, and no class
-    loses its last group by it.
-    """
-    names, number = np.unique(groups, return_inverse=True)
-    held = np.zeros((len(names), labels.shape[1]))
-    np.add.at(held, number, labels)  # labels of each group
-    wanted = share * held.sum(axis=0)
-    aside = np.zeros(len(names), dtype=bool)
-    for group in np.random.default_rng((seed, 3)).permutation(len(names)):
-        after = held[aside].sum(axis=0) + held[group]
-        keeps_some = (after < held.sum(axis=0)) | (held.sum(axis=0) == 0)
-        helps = np.abs(wanted - after).sum() < np.abs(wanted - after + held[group]).sum()
-        aside[group] = bool(keeps_some.all() and helps)
-    return aside[number]
-
-
-def _check_parts(parts: dict[Stage, ClassConditionalDataset]) -> None:
-    """Raises the error that names what does not fit before anything is trained."""
-    train = parts["train"]
-    for stage, part in parts.items():
-        if list(part.classes) != list(train.classes):
-            raise InputError(
-                f"the excerpts for '{stage}' have the classes {', '.join(part.classes)}, but those for training "
-                f"{', '.join(train.classes)}; give both the same vocabulary"
-            )
-        if len(part) == 0:
-            raise InputError(f"there are no excerpts for '{stage}'; give more recordings")
-
-
-def _warn_of_missing_classes(parts: dict[Stage, ClassConditionalDataset]) -> None:
-    train = parts["train"]
-    consequence = {
-        "train": "it will never be recognised",
-        "val": "its threshold cannot be tuned, and validation says nothing of it",
-        "test": "the test says nothing of it",
-    }
-    for stage, part in parts.items():
-        counts = multi_hot(part).sum(axis=0)
-        for name, count in zip(train.classes, counts, strict=True):
-            if count == 0:
-                warnings.warn(
-                    f"{part.name}: no excerpt for '{stage}' has the class '{name}'; {consequence[stage]}", stacklevel=3
-                )

@@ -26,7 +26,8 @@ from musicfsl.tagging.decisions import WindowVotes, check_decision
 from musicfsl.tagging.tagger import DEFAULT_THRESHOLD, Tagger
 from musicfsl.training.tagging.augmentation import SpecAugment, mix_up
 from musicfsl.training.tagging.batches import TagBatch, multi_hot
-from musicfsl.training.tagging.data import Stage, TaggingData
+from musicfsl.training.tagging.data import TaggingData
+from musicfsl.training.tagging.parts import Stage
 
 __all__ = ["TaggingLearner"]
 
