@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from musicfsl.audio import load_audio
     from musicfsl.backbones import (
         AstEncoder,
+        ClapEncoder,
         Cnn14,
         ConvEncoder,
         Encoder,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         PannsMultiBand,
     )
     from musicfsl.checkpoints import load_encoder, load_head, read_card, save_encoder
+    from musicfsl.classifier import FewShotClassifier
     from musicfsl.datasets import (
         IRMAS,
         AudioFolder,
@@ -45,15 +47,26 @@ if TYPE_CHECKING:
     from musicfsl.embedding import Standardizer, embed_dataset
     from musicfsl.episodes import Episode, EpisodeDataset, EpisodeSampler
     from musicfsl.errors import MusicfslError
+    from musicfsl.estimators import HeadClassifier
     from musicfsl.evaluation import EpisodeReport, evaluate_episodes
     from musicfsl.features import FeatureStore
     from musicfsl.heads import (
+        AnilHead,
+        BdCspnHead,
         BinaryPrototypeHead,
+        FeatHead,
+        FineTuningHead,
         Head,
         HierarchicalPrototypicalHead,
         LabelCombinationHead,
+        LaplacianShotHead,
         MultiLabelHead,
         PrototypicalHead,
+        PtMapHead,
+        RelationHead,
+        TimHead,
+        TransductiveFineTuningHead,
+        TransductiveHead,
     )
     from musicfsl.kaldi import KaldiFilterBank
     from musicfsl.multiband import MultiBand
@@ -63,12 +76,15 @@ if TYPE_CHECKING:
     from musicfsl.spectrogram import LogMel
     from musicfsl.tagging import Tagger, load_tagger, save_tagger, tag_dataset, tag_recording
     from musicfsl.taxonomy import Taxonomy
-    from musicfsl.training import EpisodicData, EpisodicLearner, TaggingData, TaggingLearner
+    from musicfsl.training import EpisodicData, EpisodicLearner, MamlLearner, TaggingData, TaggingLearner
 
 _MODULE_OF = {
+    "AnilHead": "heads",
     "AstEncoder": "backbones",
     "AudioFolder": "datasets",
+    "BdCspnHead": "heads",
     "BinaryPrototypeHead": "heads",
+    "ClapEncoder": "backbones",
     "ClassConditionalDataset": "datasets",
     "Cnn14": "backbones",
     "ConvEncoder": "backbones",
@@ -79,15 +95,21 @@ _MODULE_OF = {
     "EpisodeSampler": "episodes",
     "EpisodicData": "training",
     "EpisodicLearner": "training",
+    "FeatHead": "heads",
     "FeatureStore": "features",
+    "FewShotClassifier": "classifier",
+    "FineTuningHead": "heads",
     "Head": "heads",
+    "HeadClassifier": "estimators",
     "HierarchicalPrototypicalHead": "heads",
     "IRMAS": "datasets",
     "KaldiFilterBank": "kaldi",
     "Katunog": "datasets",
     "LabelCombinationHead": "heads",
     "LabelledExcerpts": "datasets",
+    "LaplacianShotHead": "heads",
     "LogMel": "spectrogram",
+    "MamlLearner": "training",
     "MedleyDB": "datasets",
     "MedleySolosDB": "datasets",
     "Merged": "datasets",
@@ -102,6 +124,8 @@ _MODULE_OF = {
     "PannsMultiBand": "backbones",
     "Partition": "partition",
     "PrototypicalHead": "heads",
+    "PtMapHead": "heads",
+    "RelationHead": "heads",
     "SpeechCommands": "datasets",
     "Standardizer": "embedding",
     "SyntheticInstruments": "datasets",
@@ -110,7 +134,10 @@ _MODULE_OF = {
     "TaggingData": "training",
     "TaggingLearner": "training",
     "Taxonomy": "taxonomy",
+    "TimHead": "heads",
     "TinySOL": "datasets",
+    "TransductiveFineTuningHead": "heads",
+    "TransductiveHead": "heads",
     "WindowedRecordings": "datasets",
     "embed_dataset": "embedding",
     "evaluate_episodes": "evaluation",
@@ -131,9 +158,12 @@ _MODULE_OF = {
 
 __all__ = [
     "IRMAS",
+    "AnilHead",
     "AstEncoder",
     "AudioFolder",
+    "BdCspnHead",
     "BinaryPrototypeHead",
+    "ClapEncoder",
     "ClassConditionalDataset",
     "Cnn14",
     "ConvEncoder",
@@ -144,14 +174,20 @@ __all__ = [
     "EpisodeSampler",
     "EpisodicData",
     "EpisodicLearner",
+    "FeatHead",
     "FeatureStore",
+    "FewShotClassifier",
+    "FineTuningHead",
     "Head",
+    "HeadClassifier",
     "HierarchicalPrototypicalHead",
     "KaldiFilterBank",
     "Katunog",
     "LabelCombinationHead",
     "LabelledExcerpts",
+    "LaplacianShotHead",
     "LogMel",
+    "MamlLearner",
     "MedleyDB",
     "MedleySolosDB",
     "Merged",
@@ -166,6 +202,8 @@ __all__ = [
     "PannsMultiBand",
     "Partition",
     "PrototypicalHead",
+    "PtMapHead",
+    "RelationHead",
     "SpeechCommands",
     "Standardizer",
     "SyntheticInstruments",
@@ -174,7 +212,10 @@ __all__ = [
     "TaggingData",
     "TaggingLearner",
     "Taxonomy",
+    "TimHead",
     "TinySOL",
+    "TransductiveFineTuningHead",
+    "TransductiveHead",
     "WindowedRecordings",
     "__version__",
     "embed_dataset",

@@ -225,7 +225,7 @@ def opened_recording(path: str | os.PathLike[str]) -> Iterator[tuple[soundfile.S
         if path.stat().st_size == 0:
             raise AudioError(f"{path} is empty (0 bytes); remove it or copy it again")
         counted = check_container(path)
-        file = soundfile.SoundFile(str(path))
+        file = soundfile.SoundFile(_system_name(path))
         if counted is not None and counted > file.frames:
             file.close()
             file, counted = soundfile.SoundFile(mp3_with_length(path, counted)), None
@@ -282,6 +282,15 @@ def read_mono(file: soundfile.SoundFile, path: str | os.PathLike[str], start: in
     if not np.isfinite(mono).all():
         raise AudioError(f"{path} holds NaN or infinite samples; export it again")
     return mono
+
+
+def _system_name(path: Path) -> str | bytes:
+    """A path as soundfile can open it: as bytes where its name is in an older encoding than UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return str(path)
 
 
 def _reason(error: Exception) -> str:

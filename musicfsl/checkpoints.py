@@ -20,6 +20,7 @@ from torch import Tensor
 
 from musicfsl._version import __version__
 from musicfsl.backbones import ENCODERS, Encoder, build_encoder
+from musicfsl.backbones.named import ENCODER_NAMES, PUBLISHED, open_published, shipped_file
 from musicfsl.errors import CheckpointError, InputError, did_you_mean
 from musicfsl.heads import Head, PrototypicalHead, build_head
 
@@ -114,6 +115,7 @@ def save_encoder(
     classes: Sequence[str] = (),
     data: Mapping[str, Any] | None = None,
     metrics: Mapping[str, float] | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Path:
     """Saves an encoder with all that is needed to use it and to judge it.
 
@@ -124,6 +126,8 @@ def save_encoder(
         classes: names of the classes it was trained on.
         data: what it was trained on.
         metrics: results measured with it.
+        dtype: what floating-point weights are written as, such as ``torch.float16``, which halves the file; None
+            leaves them as they are. Loaded encoders compute in float32 in any case.
 
     Returns:
         the path.
@@ -133,51 +137,86 @@ def save_encoder(
     """
     card = EncoderCard.of(encoder, head, classes=classes, data=data, metrics=metrics)
     weights = weights_of(encoder, "encoder.") | ({} if head is None else weights_of(head, "head."))
+    if dtype is not None:
+        weights = {name: value.to(dtype) if value.is_floating_point() else value for name, value in weights.items()}
     return write_safetensors(path, weights, {_KEY: card.to_json()})
 
 
-def load_encoder(path: str | os.PathLike[str]) -> Encoder:
-    """Loads an encoder that `save_encoder` wrote, or takes it from a Lightning checkpoint of `EpisodicLearner`.
+def load_encoder(name_or_path: str | os.PathLike[str]) -> Encoder:
+    """Opens an encoder by its name, or from a file.
 
     Args:
-        path: a ``.safetensors`` or a ``.ckpt`` file.
+        name_or_path: one of
+
+            - ``"default"`` (or ``"musicfsl-small"``): the small network that the package ships; `read_card` says what it
+              was trained on, and what it is worth;
+            - ``"mfcc"``: mean MFCCs, the baseline, in which nothing is learned;
+            - ``"cnn14"``, ``"ast"``, ``"clap"``: published networks, downloaded once; their classes' ``from_pretrained``
+              has more choices;
+            - the path of a ``.safetensors`` that `save_encoder` wrote, or of a ``.ckpt`` of `EpisodicLearner`. A file
+              that is called like a name is opened as ``"./default"``.
 
     Returns:
         the encoder in evaluation mode on the CPU.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or no checkpoint of musicfsl.
+        CheckpointError: the file is missing, damaged, or no checkpoint of musicfsl; or a download failed.
+        MissingExtraError: AST and CLAP need the extra ``transformers``.
+
+    Example:
+        >>> encoder = load_encoder("default")
+        >>> encoder(torch.zeros(1, 1, encoder.sample_rate)).shape
+        torch.Size([1, 512])
     """
-    card, weights = _read(Path(path))
-    encoder = encoder_of(card, Path(path))
-    fill(encoder, weights, "encoder.", Path(path))
+    published = open_published(name_or_path)
+    if published is not None:
+        return published
+    path = shipped_file(name_or_path)
+    card, weights = _read(path)
+    encoder = encoder_of(card, path)
+    fill(encoder, weights, "encoder.", path)
     return encoder.eval()
 
 
-def load_head(path: str | os.PathLike[str]) -> Head:
-    """Loads the head that an encoder was trained with; a plain `PrototypicalHead` where none was saved.
+def load_head(name_or_path: str | os.PathLike[str]) -> Head:
+    """Loads the head that an encoder was trained with; a plain `PrototypicalHead` where none was.
+
+    Args:
+        name_or_path: as for `load_encoder`.
 
     Raises:
         CheckpointError: as `load_encoder`.
     """
-    card, weights = _read(Path(path))
+    if os.fspath(name_or_path) in PUBLISHED:
+        return PrototypicalHead().eval()
+    path = shipped_file(name_or_path)
+    card, weights = _read(path)
     if card.head is None:
         return PrototypicalHead().eval()
     try:
         head = build_head(card.head["name"], card.head["settings"])
     except (KeyError, TypeError, InputError) as error:
         raise CheckpointError(f"{path} holds a head that this musicfsl cannot build: {error}") from None
-    fill(head, weights, "head.", Path(path))
+    fill(head, weights, "head.", path)
     return head.eval()
 
 
-def read_card(path: str | os.PathLike[str]) -> EncoderCard:
+def read_card(name_or_path: str | os.PathLike[str]) -> EncoderCard:
     """Reads what is known of a saved encoder.
+
+    Args:
+        name_or_path: ``"default"``, or a file; published encoders have no card.
 
     Raises:
         CheckpointError: as `load_encoder`.
+
+    Example:
+        >>> read_card("default").encoder
+        'conv'
     """
-    return _read(Path(path))[0]
+    if os.fspath(name_or_path) in PUBLISHED:
+        raise CheckpointError(f"the encoder '{name_or_path}' was not saved by musicfsl and has no card")
+    return _read(shipped_file(name_or_path))[0]
 
 
 def encoder_of(card: EncoderCard, path: Path) -> Encoder:
@@ -275,6 +314,11 @@ def fill(module: torch.nn.Module, weights: Mapping[str, Tensor], prefix: str, pa
 
 
 def _read(path: Path) -> tuple[EncoderCard, dict[str, Tensor]]:
+    if path == Path(path.name) and not path.suffix and not path.exists():
+        raise CheckpointError(
+            f"there is no encoder '{path}'.{did_you_mean(str(path), ENCODER_NAMES)} "
+            f"Known: {', '.join(ENCODER_NAMES)}; or give the path of a checkpoint"
+        )
     header, weights = read_checkpoint(path)
     if _KEY not in header:
         reason = (

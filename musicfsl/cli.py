@@ -25,6 +25,7 @@ musicfsl COMMAND ...
   validate    run the validation episodes of a checkpoint
   test        run the test episodes of a checkpoint
   evaluate    few-shot accuracy of a checkpoint on any data, with its interval
+  compare     find the best encoder and method for your own sounds
   embed       write the embeddings of all clips to a file
   zeroshot    recognise classes that have no recordings: fit, evaluate, predict
   tag         recognise every instrument that sounds together: fit, evaluate, predict
@@ -42,6 +43,7 @@ _FUNCTIONS = {
     "validate": "musicfsl.commands.training:validate",
     "test": "musicfsl.commands.training:test",
     "evaluate": "musicfsl.commands.evaluate:run",
+    "compare": "musicfsl.commands.compare:run",
     "embed": "musicfsl.commands.embed:run",
     "zeroshot": "musicfsl.commands.zeroshot:run",
     "tag": "musicfsl.commands.tag:run",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from musicfsl._progress import progress_bar
@@ -16,7 +17,7 @@ from musicfsl.backbones.base import Encoder
 from musicfsl.datasets.base import ClassConditionalDataset
 from musicfsl.errors import InputError
 
-__all__ = ["ClipMeans", "ClipWindows", "Standardizer", "Window", "embed_dataset", "fit_whitening"]
+__all__ = ["ClipMeans", "ClipWindows", "Standardizer", "Window", "embed_dataset", "fit_whitening", "spread_windows"]
 
 
 class Window(NamedTuple):
@@ -49,7 +50,7 @@ class ClipWindows(Dataset[Window]):
             raise InputError(f"length is {length} and max_windows {max_windows}; expected 1 or more of both")
         self.dataset = dataset
         self.length = length
-        self._clips, self._offsets = _spread(dataset.lengths, length, max_windows)
+        self._clips, self._offsets = spread_windows(dataset.lengths, length, max_windows)
 
     def __len__(self) -> int:
         return len(self._clips)
@@ -170,6 +171,18 @@ def fit_whitening(
     whitening.fit(z, torch.as_tensor(dataset.targets))
 
 
+@contextmanager
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Puts a network into evaluation mode, and every part of it back into the mode that it was in."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
 def window_length(encoder: Encoder, dataset: ClassConditionalDataset, duration: float) -> int:
     """A duration in seconds as a length along the data set's last axis: samples of waves, frames of features."""
     n_samples = round(duration * encoder.sample_rate)
@@ -197,15 +210,22 @@ class Standardizer:
 
     Args:
         reference: ``(N, dim)``, such as the embeddings of the training classes.
+        floor: least scale of a dimension, as a share of the mean scale of all. Where references are few, a dimension
+            in which they happen to agree would else outweigh all others.
+
+    Attributes:
+        mean: ``(dim,)``.
+        scale: ``(dim,)``, positive.
 
     Example:
         >>> Standardizer(torch.tensor([[0.0], [2.0]]))(torch.tensor([[3.0]]))
         tensor([[2.]])
     """
 
-    def __init__(self, reference: Tensor) -> None:
+    def __init__(self, reference: Tensor, floor: float = 0.0) -> None:
         self.mean = reference.mean(dim=0)
-        self.scale = reference.std(dim=0, unbiased=False).clamp(min=1e-8)
+        deviation = reference.std(dim=0, unbiased=False)
+        self.scale = deviation.clamp(min=max(1e-8, floor * float(deviation.mean())))
 
     def __call__(self, embeddings: Tensor) -> Tensor:
         return (embeddings - self.mean) / self.scale
@@ -229,21 +249,32 @@ def _embed(
     loader = DataLoader(windows, batch_size=batch_size, num_workers=n_workers, generator=torch.Generator())
     target_device = next(encoder.parameters(), torch.empty(0)).device if device is None else torch.device(device)
     means = ClipMeans(len(dataset), encoder.dim)
-    was_training = encoder.training
-    encoder.eval().to(target_device)
-    try:
-        with torch.no_grad():
-            for batch in progress_bar(loader, desc=f"embedding {dataset.name}", unit="batch", show=progress):
-                means.add(batch, transform(batch.x.to(target_device)).cpu())
-    finally:
-        encoder.train(was_training)
+    encoder.to(target_device)
+    with evaluation_mode(encoder), torch.no_grad():
+        for batch in progress_bar(loader, desc=f"embedding {dataset.name}", unit="batch", show=progress):
+            means.add(batch, transform(batch.x.to(target_device)).cpu())
     embeddings = means.means()
     assert embeddings is not None, "every clip has a window"
     return embeddings
 
 
-def _spread(lengths: NDArray[np.int64], length: int, max_windows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Clip and offset of every window."""
+def spread_windows(
+    lengths: NDArray[np.int64], length: int, max_windows: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Spreads windows evenly over clips, overlapping by half where that suffices.
+
+    Args:
+        lengths: ``(N,)``, of the clips.
+        length: of a window.
+        max_windows: at most so many a clip.
+
+    Returns:
+        clip and offset of every window.
+
+    Example:
+        >>> spread_windows(np.array([5, 20]), length=10, max_windows=5)[1].tolist()
+        [0, 0, 5, 10]
+    """
     slack = np.maximum(lengths - length, 0)
     counts = np.minimum(1 + -(-slack // max(1, length // 2)), max_windows)
     clips = np.repeat(np.arange(len(lengths)), counts)

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from musicfsl._group_splits import GroupSplits
+from musicfsl._group_splits import GroupSplits, Pools
+from musicfsl._sampling import query_counts, sample_without_replacement, support_and_query, uniform_numbers
 from musicfsl.datasets.base import ClassConditionalDataset
 from musicfsl.errors import EpisodeError, InputError
 
@@ -28,6 +29,7 @@ __all__ = [
     "EpisodeDataset",
     "EpisodeIndices",
     "EpisodeSampler",
+    "UnbalancedIndices",
     "collate_episodes",
 ]
 
@@ -68,6 +70,22 @@ class EpisodeIndices(NamedTuple):
     classes: NDArray[np.int64]
     support: NDArray[np.int64]
     query: NDArray[np.int64]
+
+
+class UnbalancedIndices(NamedTuple):
+    """Which items make up ``B`` episodes whose classes have unequal numbers of queries.
+
+    Attributes:
+        classes: int64 ``(B, n_way)``, class numbers of the data set.
+        support: int64 ``(B, n_way, n_support)``, item indices.
+        query: int64 ``(B, n_way * n_query)``, item indices, class by class.
+        query_targets: int64 ``(B, n_way * n_query)``, numbered within the episode.
+    """
+
+    classes: NDArray[np.int64]
+    support: NDArray[np.int64]
+    query: NDArray[np.int64]
+    query_targets: NDArray[np.int64]
 
 
 class EpisodeSampler:
@@ -124,6 +142,7 @@ class EpisodeSampler:
             raise EpisodeError(f"n_way is {n_way}, but the data set has only {len(labels)} classes with clips")
 
         self.n_way, self.n_support, self.n_query, self.seed = n_way, n_support, n_query, seed
+        self.is_grouped = groups is not None
         self._repeat_classes = repeat_classes
         self._labels = labels
         members = [np.flatnonzero(targets == label) for label in labels]
@@ -143,36 +162,70 @@ class EpisodeSampler:
     def draw(self, start: int, count: int = 1) -> EpisodeIndices:
         """Draws episodes ``start`` to ``start + count - 1``."""
         n_way, n_support, n_query = self.n_way, self.n_support, self.n_query
-        uniform = self._uniform(start, count)  # (count, numbers an episode)
-        if self._repeat_classes:
-            ways = (uniform[:, :n_way] * len(self._labels)).astype(np.int64)  # (count, n_way)
-        else:
-            ways = _sample_without_replacement(uniform[:, :n_way], np.full(count, len(self._labels)))
-        flat_ways = ways.reshape(-1)
-        splits = uniform[:, n_way : 2 * n_way].reshape(-1)
-        clips = uniform[:, 2 * n_way : n_way * (2 + n_support + n_query)].reshape(count * n_way, -1)
-        pools = self._pools.choose(flat_ways, splits)
-        if pools.shared:
-            picked = _sample_without_replacement(clips, pools.sizes)
-            support, query = picked[:, :n_support], picked[:, n_support:]
-        else:
-            support = _sample_without_replacement(clips[:, :n_support], pools.support_sizes)
-            query = _sample_without_replacement(clips[:, n_support:], pools.sizes - pools.support_sizes)
-            query += pools.support_sizes[:, None]
+        ways, pools, clips = self._choose(start, count)
+        support, query = support_and_query(clips, n_support, pools)
         return EpisodeIndices(
             classes=self._labels[ways],
             support=pools.items(support).reshape(count, n_way, n_support),
             query=pools.items(query).reshape(count, n_way, n_query),
         )
 
-    def _uniform(self, start: int, count: int) -> NDArray[np.float64]:
-        """Uniform numbers in [0, 1), ``(count, per_episode)``: a stretch of one Philox stream."""
-        # One step of Philox's counter gives four 64-bit numbers, so an episode owns a whole number of steps.
-        steps = -(-self.n_way * (2 + self.n_support + self.n_query) // 4)
-        position = start * steps
-        counter = [(position >> (64 * word)) & (2**64 - 1) for word in range(4)]
-        bits = np.random.Philox(key=self.seed, counter=np.array(counter, dtype=np.uint64))
-        return np.random.Generator(bits).random((count, 4 * steps))
+    def draw_unbalanced(self, start: int, count: int = 1, concentration: float = 2.0) -> UnbalancedIndices:
+        """Draws episodes ``start`` to ``start + count - 1`` with unequal numbers of queries by class.
+
+        Classes and support sets are those of `draw`. There are as many queries in all, but the classes' shares of them
+        follow a symmetric Dirichlet distribution, and a class may have none. One that has too few clips gives all it
+        has, and the others give more.
+
+        Args:
+            start: the first episode.
+            count: number of episodes.
+            concentration: of the Dirichlet distribution, above 0; the smaller, the less balanced.
+
+        Reference:
+            O. Veilleux, M. Boudiaf, P. Piantanida, I. Ben Ayed, Realistic evaluation of transductive few-shot learning,
+            NeurIPS 2021 (concentration 2).
+
+        Example:
+            >>> sampler = EpisodeSampler(np.repeat(np.arange(6), 10), n_way=3, n_support=2, n_query=4, seed=0)
+            >>> np.bincount(sampler.draw_unbalanced(0).query_targets[0], minlength=3)
+            array([6, 5, 1])
+        """
+        if not concentration > 0:
+            raise InputError(f"concentration is {concentration}; expected a positive number")
+        n_way, n_support, total = self.n_way, self.n_support, self.n_way * self.n_query
+        ways, pools, clips = self._choose(start, count)
+        # `draw`'s numbers come first, so that all that both draw is the same; what goes beyond is a stream of its own.
+        more = uniform_numbers(start, count, n_way * (1 + total - self.n_query), key=self.seed ^ (1 << 127))
+        available = pools.sizes - (n_support if pools.shared else pools.support_sizes)
+        counts = query_counts(more[:, :n_way], available.reshape(count, n_way), total, concentration)
+        clips = np.concatenate(
+            [clips, more[:, n_way : n_way * (1 + total - self.n_query)].reshape(len(clips), -1)], axis=1
+        )
+        support, query = support_and_query(clips[:, : n_support + int(counts.max())], n_support, pools)
+        drawn = np.arange(query.shape[1]) < counts.reshape(-1, 1)  # (count * n_way, most queries of a class)
+        return UnbalancedIndices(
+            classes=self._labels[ways],
+            support=pools.items(support).reshape(count, n_way, n_support),
+            query=pools.items(np.where(drawn, query, 0))[drawn].reshape(count, total),
+            query_targets=np.repeat(np.tile(np.arange(n_way), count), counts.ravel()).reshape(count, total),
+        )
+
+    def _choose(self, start: int, count: int) -> tuple[NDArray[np.int64], Pools, NDArray[np.float64]]:
+        """Classes ``(count, n_way)``, what each of them draws clips from, and uniform numbers that draw them.
+
+        The uniform numbers are ``(count * n_way, n_support + n_query)``.
+        """
+        n_way, n_support, n_query = self.n_way, self.n_support, self.n_query
+        uniform = uniform_numbers(start, count, n_way * (2 + n_support + n_query), key=self.seed)
+        if self._repeat_classes:
+            ways = (uniform[:, :n_way] * len(self._labels)).astype(np.int64)  # (count, n_way)
+        else:
+            ways = sample_without_replacement(uniform[:, :n_way], np.full(count, len(self._labels)))
+        flat_ways = ways.reshape(-1)
+        splits = uniform[:, n_way : 2 * n_way].reshape(-1)
+        clips = uniform[:, 2 * n_way : n_way * (2 + n_support + n_query)].reshape(count * n_way, -1)
+        return ways, self._pools.choose(flat_ways, splits), clips
 
 
 def single_label(targets: ArrayLike) -> NDArray[np.int64]:
@@ -189,34 +242,6 @@ def single_label(targets: ArrayLike) -> NDArray[np.int64]:
             "has exactly one label, give targets.argmax(axis=1)"
         )
     return array.astype(np.int64)
-
-
-def _sample_without_replacement(uniform: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each row, an ordered sample of ``k`` different numbers below ``sizes[row]``.
-
-    Args:
-        uniform: ``(rows, k)`` in [0, 1).
-        sizes: ``(rows,)``, each at least ``k``.
-
-    Returns:
-        int64 ``(rows, k)``.
-    """
-    rows, k = uniform.shape
-    picked = np.empty((k, rows), dtype=np.int64)
-    ascending = np.empty((k, rows), dtype=np.int64)  # the picks so far, sorted: contiguous columns make this quick
-    columns = np.ascontiguousarray(uniform.T)
-    for j in range(k):
-        # A rank among the numbers not picked yet becomes a number by stepping over those picked.
-        pick = (columns[j] * (sizes - j)).astype(np.int64)
-        for t in range(j):
-            pick += pick >= ascending[t]
-        picked[j] = pick
-        for t in range(j):
-            lower = np.minimum(ascending[t], pick)
-            pick = np.maximum(ascending[t], pick)
-            ascending[t] = lower
-        ascending[j] = pick
-    return picked.T
 
 
 class EpisodeDataset(Dataset[Episode]):

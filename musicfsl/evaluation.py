@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from musicfsl._stored_embeddings import checked_embeddings
-from musicfsl.episodes import EpisodeIndices, EpisodeSampler, single_label
+from musicfsl.episodes import EpisodeSampler, UnbalancedIndices, single_label
 from musicfsl.errors import InputError
 from musicfsl.heads.base import Head
 from musicfsl.heads.multilabel import MultiLabelHead
@@ -58,6 +58,9 @@ class EpisodeReport:
         hierarchy: how bad the mistakes are by a taxonomy; None where none was given.
         trained_on: names of the classes that the encoder was trained on, so that the accuracy is not a few-shot one;
             None where it is not known.
+        transductive: True where the head saw all queries of an episode together.
+        query_imbalance: concentration of the Dirichlet distribution of the classes' shares of the queries; None where
+            they were equal. Classes then had ``n_query`` queries on average.
     """
 
     mean: float
@@ -76,6 +79,8 @@ class EpisodeReport:
     is_synthetic: bool | None = None
     hierarchy: HierarchyReport | None = None
     trained_on: Sequence[str] | None = None
+    transductive: bool = False
+    query_imbalance: float | None = None
 
     @property
     def per_class(self) -> dict[str, float]:
@@ -101,6 +106,8 @@ class EpisodeReport:
             "confusion": self.confusion.tolist(),
             "hierarchy": None if self.hierarchy is None else self.hierarchy.to_dict(),
             "trained_on": None if self.trained_on is None else list(self.trained_on),
+            "transductive": self.transductive,
+            "query_imbalance": self.query_imbalance,
         }
 
     def __str__(self) -> str:
@@ -109,9 +116,14 @@ class EpisodeReport:
         return (
             f"accuracy {self.mean:.3f} +- {self.ci95:.3f} (95 % interval over {self.n_episodes} episodes, "
             f"seed {self.seed}; chance {self.chance:.3f}; {self.n_way}-way {self.n_support}-shot, "
-            f"{self.n_query} queries a class{sides}; {kind}{self._memory()})"
+            f"{self.n_query} queries a class{self._queries()}{sides}; {kind}{self._memory()})"
             + ("" if self.hierarchy is None else f"\n{self.hierarchy}")
         )
+
+    def _queries(self) -> str:
+        """What must be said where queries were seen together, or not drawn equally."""
+        shares = "" if self.query_imbalance is None else f" on average, in Dirichlet({self.query_imbalance:g}) shares"
+        return shares + (", transductive" if self.transductive else "")
 
     def _memory(self) -> str:
         """What must be said where classes were not new."""
@@ -135,6 +147,7 @@ def evaluate_episodes(
     class_names: Sequence[str] | None = None,
     is_synthetic: bool | None = None,
     taxonomy: Taxonomy | None = None,
+    query_imbalance: float | None = None,
 ) -> EpisodeReport:
     """Runs a head on many episodes drawn from embedded clips.
 
@@ -151,6 +164,10 @@ def evaluate_episodes(
         class_names: names by label, for messages and the report.
         is_synthetic: what the report says of the data.
         taxonomy: a tree over the class names, for measures of how bad mistakes are (`EpisodeReport.hierarchy`).
+        query_imbalance: a number above 0 draws each episode's queries with unequal shares of the classes, from a
+            symmetric Dirichlet distribution with this concentration (see `EpisodeSampler.draw_unbalanced`; 2 is usual,
+            smaller is less balanced), on the same classes and support sets. It tells what a transductive head
+            owes to balanced queries. None: ``n_query`` of each class.
 
     Returns:
         the report.
@@ -158,8 +175,8 @@ def evaluate_episodes(
     Raises:
         EpisodeError: an episode of this shape is impossible; the message names the class and the shortage. Or the
             targets are multi-hot.
-        InputError: shapes do not fit, an embedding is not finite, a class is not in the taxonomy, or the head is one
-            for several labels.
+        InputError: shapes do not fit, an embedding is not finite, a class is not in the taxonomy, the head is one
+            for several labels, ``query_imbalance`` is not above 0, or a taxonomy is given along with it.
 
     Example:
         >>> from musicfsl.heads import PrototypicalHead
@@ -184,36 +201,45 @@ def evaluate_episodes(
     names = [str(label) if class_names is None else class_names[label] for label in labels]
     if taxonomy is not None and class_names is None:
         raise InputError("a taxonomy knows classes by their names; give class_names")
+    if taxonomy is not None and query_imbalance is not None:
+        raise InputError("chance by a taxonomy is known for balanced queries only; give taxonomy or query_imbalance")
     tally = None if taxonomy is None else HierarchyTally(taxonomy, names)
     support_targets = torch.arange(n_way, device=z.device).repeat_interleave(n_support)
     batch = max(1, _ROWS_PER_BATCH // (n_way * (n_support + n_query)))
     accuracies = np.empty(n_episodes)
     confusion = np.zeros((n_classes, n_classes), dtype=np.int64)
 
-    def predict(drawn: EpisodeIndices, predicted: NDArray[np.int64], start: int) -> None:
+    def draw(start: int, count: int) -> UnbalancedIndices:
+        if query_imbalance is not None:
+            return sampler.draw_unbalanced(start, count, query_imbalance)
+        drawn = sampler.draw(start, count)
+        query_targets = np.broadcast_to(np.repeat(np.arange(n_way), n_query), (count, n_way * n_query))
+        return UnbalancedIndices(drawn.classes, drawn.support, drawn.query.reshape(count, -1), query_targets)
+
+    def predict(drawn: UnbalancedIndices, predicted: NDArray[np.int64], start: int) -> None:
         part = slice(start, start + batch)
         with torch.no_grad():  # which is the business of each thread
             support_z, query_z = _rows(z, drawn.support[part]), _rows(z, drawn.query[part])
             logits = head(support_z, support_targets, query_z, None)  # (episodes, n_way * n_query, n_way)
             best = logits.max(-1).indices  # argmax gives the same, more slowly
-        predicted[part] = best.reshape(-1, n_way, n_query).cpu().numpy()
+        predicted[part] = best.cpu().numpy()
 
     was_training = head.training
     head.eval()
     try:
         with _threads(z.device) as pool:
             for block in range(0, n_episodes, _EPISODES_PER_BLOCK):
-                drawn = sampler.draw(block, min(_EPISODES_PER_BLOCK, n_episodes - block))
-                predicted = np.empty((len(drawn.classes), n_way, n_query), dtype=np.int64)
+                drawn = draw(block, min(_EPISODES_PER_BLOCK, n_episodes - block))
+                predicted = np.empty(drawn.query.shape, dtype=np.int64)
                 list(pool.map(partial(predict, drawn, predicted), range(0, len(predicted), batch)))
-                right = predicted == np.arange(n_way)[:, None]
-                accuracies[block : block + len(right)] = right.mean(axis=(1, 2))
+                right = predicted == drawn.query_targets
+                accuracies[block : block + len(right)] = right.mean(axis=1)
                 numbers = np.searchsorted(labels, drawn.classes)  # (episodes, n_way), columns of the confusion matrix
-                answer = np.take_along_axis(numbers, predicted.reshape(len(numbers), -1), axis=1)
-                truth = np.repeat(numbers, n_query, axis=1)
+                answer = np.take_along_axis(numbers, predicted, axis=1)
+                truth = np.take_along_axis(numbers, drawn.query_targets, axis=1)
                 confusion += confusion_matrix(truth, answer, n_classes)
                 if tally is not None:
-                    tally.add(numbers, predicted)
+                    tally.add(numbers, predicted.reshape(-1, n_way, n_query))
     finally:
         head.train(was_training)
 
@@ -234,6 +260,8 @@ def evaluate_episodes(
         grouped=groups is not None,
         is_synthetic=is_synthetic,
         hierarchy=None if tally is None else tally.report(),
+        transductive=head.is_transductive,
+        query_imbalance=query_imbalance,
     )
 
 
@@ -254,7 +282,7 @@ def _threads(device: torch.device) -> Iterator[ThreadPoolExecutor]:
 
 
 def _rows(z: Tensor, indices: NDArray[np.int64]) -> Tensor:
-    """Rows of ``z`` for indices ``(episodes, n_way, k)``, as ``(episodes, n_way * k, dim)``."""
+    """Rows of ``z`` for indices ``(episodes, ...)``, as ``(episodes, indices an episode, dim)``."""
     flat = torch.from_numpy(indices.reshape(-1)).to(z.device)
     return z.index_select(0, flat).reshape(len(indices), -1, z.shape[-1])
 

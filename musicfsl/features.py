@@ -25,7 +25,7 @@ from musicfsl.caching import atomic_directory, cache_root
 from musicfsl.datasets.base import ClassConditionalDataset, hash_of
 from musicfsl.errors import AudioError, CacheError, InputError
 
-__all__ = ["FEATURE_VERSION", "FeatureStore", "FrontEnd"]
+__all__ = ["FEATURE_VERSION", "FeatureStore", "FrontEnd", "repeated"]
 
 #: Raised whenever the library computes other features from the same sound and settings: old stores are then left alone.
 FEATURE_VERSION = 1
@@ -205,10 +205,8 @@ class FeatureStore(ClassConditionalDataset):
         return torch.from_numpy(frames).T  # frames lie behind one another in the file; time comes last in the contract
 
     def fill(self, x: Tensor, length: int) -> Tensor:
-        """Repeats a clip that is shorter than ``length`` from its start: statistics over time stay the clip's own."""
-        n = x.shape[-1]
-        # Frame by frame, as they lie in memory: that is quicker than along the last axis.
-        return x if n >= length else x.T.repeat(-(-length // n), 1)[:length].T
+        """Repeats a clip that is shorter than ``length``; see `repeated`."""
+        return repeated(x, length)
 
     def fingerprint(self) -> str:
         return hash_of({"store": self._key})
@@ -234,6 +232,25 @@ class FeatureStore(ClassConditionalDataset):
     def __getstate__(self) -> dict[str, Any]:
         # A worker process maps the file itself instead of receiving its content.
         return {**self.__dict__, "_frames": None}
+
+
+def repeated(x: Tensor, length: int) -> Tensor:
+    """Repeats features that are shorter than ``length`` from their start: statistics over time stay the clip's own.
+
+    Args:
+        x: ``(n_features, n_frames)``.
+        length: frames.
+
+    Returns:
+        ``(n_features, length)``, or ``x`` itself where it is as long or longer.
+
+    Example:
+        >>> repeated(torch.tensor([[1.0, 2.0]]), 5)
+        tensor([[1., 2., 1., 2., 1.]])
+    """
+    n = x.shape[-1]
+    # Frame by frame, as they lie in memory: that is quicker than along the last axis.
+    return x if n >= length else x.T.repeat(-(-length // n), 1)[:length].T
 
 
 def _compute(

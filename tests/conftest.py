@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from musicfsl.datasets.base import ClassConditionalDataset, hash_of
 
@@ -90,3 +91,50 @@ def restored_global_random_state() -> Iterator[None]:
     yield
     torch.random.set_rng_state(torch_before)
     np.random.set_state(numpy_before)  # noqa: NPY002
+
+
+@pytest.fixture(scope="session")
+def make_clap() -> Callable[..., nn.Module]:
+    """Writes a tiny CLAP with random weights as it lies on the hub, and gives transformers' own model of it."""
+    transformers = pytest.importorskip("transformers")
+    tokenizers = pytest.importorskip("tokenizers")
+
+    def write(folder: Path, truncation: str = "rand_trunc", **audio: Any) -> nn.Module:
+        text = {"vocab_size": 300, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3,
+                "intermediate_size": 40, "max_position_embeddings": 66}  # fmt: skip
+        heard = {"patch_embeds_hidden_size": 8, "hidden_size": 64, "depths": [2, 1, 1, 1],
+                 "num_attention_heads": [1, 2, 2, 4]}  # fmt: skip
+        config = transformers.ClapConfig(text_config=text, audio_config={**heard, **audio}, projection_dim=20)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            model = transformers.ClapModel(config)
+            # One left at 0 or 1 would hide that it is ignored.
+            for name, parameter in model.named_parameters():
+                if name.startswith("logit_scale"):
+                    nn.init.constant_(parameter, 2.0 if name.endswith("_a") else 3.0)
+                elif "norm" in name.lower() and name.endswith("weight"):
+                    nn.init.uniform_(parameter, 0.5, 1.5)
+                else:
+                    nn.init.normal_(parameter, std=0.3)
+            for module in model.modules():
+                if isinstance(module, nn.BatchNorm2d) and module.num_features == 64:  # of the mel bands
+                    nn.init.uniform_(module.running_mean, -70.0, -30.0)
+                    nn.init.uniform_(module.running_var, 100.0, 300.0)
+        model.eval().save_pretrained(folder)
+        extractor = transformers.ClapFeatureExtractor(frequency_min=50, truncation=truncation)
+        extractor.save_pretrained(folder)
+        words = tokenizers.ByteLevelBPETokenizer()
+        special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        words.train_from_iterator(["This is a sound of an oud and a violin."], 300, special_tokens=special)
+        words._tokenizer.post_processor = tokenizers.processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+        transformers.RobertaTokenizerFast(tokenizer_object=words._tokenizer).save_pretrained(folder)
+        return model
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def clap(make_clap: Callable[..., nn.Module], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.Module]:
+    """The folder of a tiny CLAP, and transformers' model of it."""
+    folder = tmp_path_factory.mktemp("clap")
+    return folder, make_clap(folder)

@@ -7,13 +7,14 @@ Each step is a file: `windows` reads block by block, `support` embeds the exampl
 """
 
 from musicfsl.annotation.encoders import OpenedEncoder, default_encoder, open_encoder
-from musicfsl.annotation.recognizer import Recognizer, calibrated_temperature
+from musicfsl.annotation.recognizer import Recognizer
 from musicfsl.annotation.recording import Annotation, annotate_recording
 from musicfsl.annotation.segments import SILENCE, UNKNOWN, Segment, find_segments
 from musicfsl.annotation.smoothing import viterbi, with_silence
-from musicfsl.annotation.support import Support, embed_support, open_support
+from musicfsl.annotation.support import embed_support, open_support
 from musicfsl.annotation.windows import RecordingWindows, WindowBatch, stream_audio
 from musicfsl.annotation.writers import write_audacity, write_csv, write_jams
+from musicfsl.support import Support, calibrated_temperature
 
 __all__ = [
     "SILENCE",

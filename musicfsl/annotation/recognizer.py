@@ -7,16 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from musicfsl.annotation.support import Support, device_of
-from musicfsl.backbones.base import Encoder
+from musicfsl.backbones.base import Encoder, device_of
 from musicfsl.embedding import Standardizer
 from musicfsl.errors import InputError
 from musicfsl.heads.base import Head
+from musicfsl.support import Support, calibrated_temperature
 
-__all__ = ["Recognizer", "calibrated_temperature"]
-
-# Temperatures that are tried, relative to the spread of the logits.
-_TEMPERATURES = torch.logspace(-2, 2, 161, dtype=torch.float64)
+__all__ = ["Recognizer"]
 
 
 class Recognizer:
@@ -85,49 +82,3 @@ class Recognizer:
         if not torch.isfinite(probabilities).all():
             raise InputError("the encoder gives NaN or infinite embeddings; check it, or train it again")
         return probabilities.numpy()
-
-
-def calibrated_temperature(head: Head, support: Support) -> float:
-    r"""Fits a temperature by leaving one clip out at a time.
-
-    Each clip whose class has another one is taken out of the examples, and its windows are scored against the rest.
-    The temperature is the one at which the mean cross-entropy of these windows (every clip counting once) is least.
-    So few clips are easily all recognised, which would let the temperature fall to 0; therefore the target of a
-    window is not 1 for its class, but :math:`(n + 1) / (n + 2)` with :math:`n` clips, and the rest is shared by the
-    others.
-
-    Args:
-        head: any head.
-        support: the examples.
-
-    Returns:
-        a positive number. Where no class has two clips, nothing can be left out: 1, the head's own scale.
-
-    Reference:
-        C. Guo et al., On calibration of modern neural networks, ICML 2017 (temperature); J. Platt, Probabilistic
-        outputs for support vector machines, Advances in Large Margin Classifiers, 1999 (targets).
-    """
-    counts = torch.bincount(support.targets, minlength=len(support.classes))
-    clips = torch.nonzero(counts[support.targets] > 1).flatten().tolist()
-    if not clips:
-        return 1.0
-    means = support.means()
-    logits, positions, weights = [], [], []
-    with torch.no_grad():
-        for clip in clips:
-            others = torch.arange(len(means)) != clip
-            windows = support.z[support.clips == clip]
-            state = head.adapt(means[others], support.targets[others], support.classes)
-            logits.append(head.score(state, windows).double())
-            positions += [int(support.targets[clip])] * len(windows)
-            weights += [1 / len(windows) / len(clips)] * len(windows)
-        scores = torch.cat(logits)  # (windows, C)
-        sure = (len(clips) + 1) / (len(clips) + 2)
-        targets = torch.full_like(scores, (1 - sure) / (scores.shape[1] - 1))
-        targets[torch.arange(len(scores)), positions] = sure
-        spread = float(scores.std(dim=1).mean().clamp(min=1e-12))
-        cross_entropies = [
-            -(torch.tensor(weights, dtype=scores.dtype) @ (targets * (scores / (t * spread)).log_softmax(-1)).sum(-1))
-            for t in _TEMPERATURES
-        ]
-    return float(_TEMPERATURES[int(torch.stack(cross_entropies).argmin())]) * spread

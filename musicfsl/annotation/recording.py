@@ -19,8 +19,8 @@ from musicfsl._progress import progress_bar
 from musicfsl.annotation.recognizer import Recognizer
 from musicfsl.annotation.segments import SILENCE, UNKNOWN, Decision, Segment, find_segments
 from musicfsl.annotation.smoothing import log_probabilities, viterbi, with_silence
-from musicfsl.annotation.support import device_of
 from musicfsl.annotation.windows import LOWEST_LEVEL, RecordingWindows, WindowBatch
+from musicfsl.backbones.base import device_of
 from musicfsl.backoff import back_off
 from musicfsl.errors import AudioError, InputError
 from musicfsl.taxonomy import Taxonomy

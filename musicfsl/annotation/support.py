@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
-from typing import NamedTuple
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from musicfsl._progress import progress_bar
-from musicfsl.backbones.base import Encoder
+from musicfsl.backbones.base import Encoder, device_of
 from musicfsl.datasets import AudioFolder
 from musicfsl.datasets.base import ClassConditionalDataset
 from musicfsl.embedding import ClipWindows, check_fits, window_length
 from musicfsl.errors import InputError
 from musicfsl.features import FeatureStore
+from musicfsl.support import Support
 
-__all__ = ["Support", "embed_support", "open_support"]
+__all__ = ["embed_support", "open_support"]
 
 _BATCH = 64
-
-
-class Support(NamedTuple):
-    """Embeddings of the examples.
-
-    Attributes:
-        z: float32 ``(W, dim)``, one row a window.
-        clips: int64 ``(W,)``: the clip that each window was cut from, ``0 .. N - 1``, ascending.
-        targets: int64 ``(N,)``: the class of each clip.
-        classes: class names.
-        window: length of the windows in seconds.
-    """
-
-    z: Tensor
-    clips: Tensor
-    targets: Tensor
-    classes: list[str]
-    window: float
-
-    def means(self) -> Tensor:
-        """Mean embedding of each clip ``(N, dim)``: a long recording counts as much in its class as a short one."""
-        sums = self.z.new_zeros(len(self.targets), self.z.shape[1]).index_add_(0, self.clips, self.z)
-        return sums / torch.bincount(self.clips, minlength=len(self.targets)).unsqueeze(1)
 
 
 def open_support(
@@ -123,8 +98,3 @@ def embed_support(
     finally:
         encoder.train(was_training)
     return Support(torch.cat(rows), torch.cat(clips), torch.from_numpy(dataset.targets), list(dataset.classes), window)
-
-
-def device_of(encoder: Encoder) -> torch.device:
-    """Where an encoder computes."""
-    return next(itertools.chain(encoder.parameters(), encoder.buffers())).device

@@ -4,6 +4,7 @@ from typing import Any
 
 from musicfsl.backbones.ast import AstEncoder
 from musicfsl.backbones.base import Encoder
+from musicfsl.backbones.clap import ClapEncoder
 from musicfsl.backbones.cnn14 import Cnn14
 from musicfsl.backbones.conv import ConvEncoder
 from musicfsl.backbones.mfcc import MfccEncoder
@@ -15,6 +16,7 @@ from musicfsl.errors import InputError, did_you_mean
 __all__ = [
     "ENCODERS",
     "AstEncoder",
+    "ClapEncoder",
     "Cnn14",
     "ConvEncoder",
     "Encoder",
@@ -27,7 +29,8 @@ __all__ = [
 
 #: Name -> class. A new encoder is one file and one line here.
 ENCODERS: dict[str, type[Encoder]] = {
-    encoder.name: encoder for encoder in (ConvEncoder, MfccEncoder, MultiBandCNN, Cnn14, PannsMultiBand, AstEncoder)
+    encoder.name: encoder
+    for encoder in (ConvEncoder, MfccEncoder, MultiBandCNN, Cnn14, PannsMultiBand, AstEncoder, ClapEncoder)
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from musicfsl.backbones.whitening import Whitening
 from musicfsl.errors import InputError
 from musicfsl.features import FrontEnd
 
-__all__ = ["Encoder", "EncoderFrontEnd", "seeded_init"]
+__all__ = ["Encoder", "EncoderFrontEnd", "device_of", "seeded_init"]
 
 
 class EncoderFrontEnd(FrontEnd, Protocol):
@@ -113,6 +114,11 @@ class Encoder(nn.Module, ABC):
             )
         features: Tensor = self.front_end(x) if x.shape[1] == 1 else x
         return features
+
+
+def device_of(encoder: Encoder) -> torch.device:
+    """Where an encoder computes."""
+    return next(itertools.chain(encoder.parameters(), encoder.buffers())).device
 
 
 class seeded_init:

@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool2d, relu
 
 from musicfsl.backbones._panns_checkpoints import PannsWeights, panns_front_end, read_panns
 from musicfsl.backbones.base import Encoder, seeded_init
-from musicfsl.backbones.dropout import SeededDropout
+from musicfsl.dropout import SeededDropout
 from musicfsl.errors import InputError
 from musicfsl.spectrogram import LogMel
 

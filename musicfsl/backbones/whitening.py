@@ -87,3 +87,9 @@ class Whitening(nn.Module):
         matrix = vectors * values.clamp(min=1e-6 * float(level)).rsqrt() @ vectors.T
         self.mean.copy_(z.mean(dim=0))
         self.matrix.copy_(matrix)
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Makes the layer change nothing, as before it was fitted."""
+        self.mean.zero_()
+        self.matrix.copy_(torch.eye(self.dim))

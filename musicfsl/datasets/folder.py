@@ -6,7 +6,7 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from musicfsl.audio import AUDIO_SUFFIXES
@@ -130,13 +130,18 @@ def list_recordings(root: Path) -> list[str]:
     return recordings
 
 
-def walk_files(root: Path) -> Iterator[str]:
-    """Relative POSIX paths of all files that are not hidden; links to folders are followed, but not in circles."""
+def walk_files(root: Path, visited: Iterable[Path] = ()) -> Iterator[str]:
+    """Relative POSIX paths of all files that are not hidden; links to folders are followed, but not in circles.
+
+    Args:
+        root: the folder.
+        visited: folders that links shall not lead to either.
+    """
 
     def fail(error: OSError) -> None:
         raise DatasetError(f"{error.filename} cannot be listed ({error.strerror}); check its permissions") from None
 
-    seen: set[str] = set()
+    seen = {os.path.realpath(folder) for folder in visited}
     for folder, subfolders, names in os.walk(root, followlinks=True, onerror=fail):
         real = os.path.realpath(folder)
         subfolders[:] = [] if real in seen else sorted(name for name in subfolders if not name.startswith("."))

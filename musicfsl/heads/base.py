@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,11 @@ __all__ = [
     "Classes",
     "Head",
     "HeadState",
+    "State",
+    "check_finite",
+    "check_queries",
     "class_means",
+    "class_members",
     "mean_cross_entropy",
     "mean_prototypes",
     "target_positions",
@@ -25,9 +29,13 @@ __all__ = [
 #: (targets are then those labels, in any order and with gaps), or None for targets ``0 .. n_way - 1``.
 Classes = Sequence[str] | Sequence[int] | None
 
+#: What `Head.adapt` gives and `Head.score` of the same head takes: a NamedTuple of tensors (or None). Each head names
+#: its own kind, `HeadState` where it keeps prototypes; nobody else looks inside.
+State: TypeAlias = Any
+
 
 class HeadState(NamedTuple):
-    """What a head learned from a support set; tensors only.
+    """What a head of prototypes learned from a support set; tensors only.
 
     Attributes:
         prototypes: ``(..., n_prototypes, dim)``; where the fields below are None, one for each class.
@@ -49,16 +57,21 @@ class Head(nn.Module, ABC):
 
     Attributes:
         name: under which `musicfsl.heads.build_head` finds the class.
+        is_transductive: True where `score` looks at all queries of an episode together, so that the answer to one
+            depends on the others; the head's documentation says what it assumes of them.
+        needs_training: True where the head has weights that mean nothing before they are trained.
     """
 
     name: str
+    is_transductive: ClassVar[bool] = False
+    needs_training: ClassVar[bool] = False
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """The keyword arguments that build this head again, as JSON can hold them."""
 
     @abstractmethod
-    def adapt(self, support_z: Tensor, support_targets: Tensor, classes: Classes = None) -> HeadState:
+    def adapt(self, support_z: Tensor, support_targets: Tensor, classes: Classes = None) -> State:
         """Learns from the support set.
 
         Args:
@@ -66,13 +79,16 @@ class Head(nn.Module, ABC):
             support_targets: int64 ``(n_support_total,)``; the number of examples may differ by class.
             classes: what the columns of the logits stand for.
 
+        Returns:
+            what `score` needs, of a kind that the head chooses.
+
         Raises:
             InputError: a class has no example, a target belongs to no class, shapes do not fit, or an
                 embedding is not finite.
         """
 
     @abstractmethod
-    def score(self, state: HeadState, query_z: Tensor) -> Tensor:
+    def score(self, state: State, query_z: Tensor) -> Tensor:
         """Logits ``(..., n_query_total, n_way)`` for queries ``(..., n_query_total, dim)``."""
 
     def forward(self, support_z: Tensor, support_targets: Tensor, query_z: Tensor, classes: Classes = None) -> Tensor:
@@ -131,6 +147,16 @@ def class_means(support_z: Tensor, support_targets: Tensor, classes: Classes) ->
     Raises:
         InputError: as `Head.adapt`.
     """
+    return mean_prototypes(class_members(support_z, support_targets, classes), support_z)
+
+
+def class_members(support_z: Tensor, support_targets: Tensor, classes: Classes) -> Tensor:
+    """Which class each support item is an example of: int64 ``(n_way, n_support_total)`` of 0 and 1.
+
+    Raises:
+        InputError: as `Head.adapt`, but for values that are not finite, which `mean_prototypes` and `check_finite`
+            find.
+    """
     if support_z.dim() < 2 or support_targets.dim() != 1 or support_z.shape[-2] != len(support_targets):
         raise InputError(
             f"support_z has shape {tuple(support_z.shape)} and support_targets {tuple(support_targets.shape)}; "
@@ -141,12 +167,12 @@ def class_means(support_z: Tensor, support_targets: Tensor, classes: Classes) ->
     n_way = int(support_targets.max()) + 1 if classes is None else len(classes)
     positions = target_positions(support_targets, n_way, classes)
     members = nn.functional.one_hot(positions, n_way).T  # (n_way, n_support_total)
-    counts = members.sum(dim=1, keepdim=True)
+    counts = members.sum(dim=1)
     if (counts == 0).any():
         empty = int(torch.nonzero(counts == 0)[0, 0])
         name = empty if classes is None else classes[empty]
         raise InputError(f"class '{name}' has no example in the support set; give at least one, or leave it out")
-    return mean_prototypes(members, support_z)
+    return members
 
 
 def mean_prototypes(members: Tensor, support_z: Tensor) -> Tensor:
@@ -163,10 +189,24 @@ def mean_prototypes(members: Tensor, support_z: Tensor) -> Tensor:
         InputError: an embedding is not finite.
     """
     means = (members / members.sum(dim=1, keepdim=True)).to(support_z.dtype) @ support_z
-    # A single NaN or infinity reaches the sum over all means, and adding up is quicker than looking at each.
-    if not torch.isfinite(means.sum()):
-        raise InputError("support_z holds NaN or infinite values; check the recordings and the encoder")
+    check_finite(means)  # what is wrong with an item is wrong with a mean, and there are fewer of these
     return means
+
+
+def check_finite(support_z: Tensor) -> None:
+    """Raises an InputError where an embedding of the support set, or a mean of some, is not finite."""
+    # A single NaN or infinity reaches the sum, and adding up is quicker than looking at each.
+    if not torch.isfinite(support_z.sum()):
+        raise InputError("support_z holds NaN or infinite values; check the recordings and the encoder")
+
+
+def check_queries(query_z: Tensor, dim: int) -> None:
+    """Raises an InputError where queries are not ``(..., n_query_total, dim)``, of the support set's size."""
+    if query_z.dim() < 2 or query_z.shape[-1] != dim:
+        raise InputError(
+            f"query_z has shape {tuple(query_z.shape)}; expected (..., n_query_total, {dim}), "
+            "the embedding size of the support set"
+        )
 
 
 def target_positions(targets: Tensor, n_way: int, classes: Classes) -> Tensor:

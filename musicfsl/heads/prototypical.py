@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from musicfsl.errors import InputError
-from musicfsl.heads.base import Classes, Head, HeadState, class_means
+from musicfsl.heads.base import Classes, Head, HeadState, check_queries, class_means
 
 __all__ = ["Distance", "PrototypicalHead", "squared_distances"]
 
@@ -78,11 +78,7 @@ class PrototypicalHead(Head):
         return HeadState(class_means(support_z, support_targets, classes))
 
     def score(self, state: HeadState, query_z: Tensor) -> Tensor:
-        if query_z.dim() < 2 or query_z.shape[-1] != state.prototypes.shape[-1]:
-            raise InputError(
-                f"query_z has shape {tuple(query_z.shape)}; expected (..., n_query_total, "
-                f"{state.prototypes.shape[-1]}), the embedding size of the support set"
-            )
+        check_queries(query_z, state.prototypes.shape[-1])
         if self.distance == "cosine":
             prototypes = nn.functional.normalize(state.prototypes, dim=-1)
             similarity = (prototypes @ nn.functional.normalize(query_z, dim=-1).mT).mT

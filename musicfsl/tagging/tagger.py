@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from musicfsl.backbones.base import Encoder, seeded_init
-from musicfsl.backbones.dropout import SeededDropout
+from musicfsl.dropout import SeededDropout
 from musicfsl.errors import InputError
 
 __all__ = ["DEFAULT_THRESHOLD", "Tagger"]

@@ -6,6 +6,7 @@
 from musicfsl.training.data import EpisodicData
 from musicfsl.training.learner import EpisodicLearner
 from musicfsl.training.loading import EpisodeLoader
+from musicfsl.training.maml import MamlLearner
 from musicfsl.training.reuse import Trained, fit_best, fit_once, trained_file
 from musicfsl.training.tagging.augmentation import SpecAugment
 from musicfsl.training.tagging.data import TaggingData
@@ -24,6 +25,7 @@ __all__ = [
     "EpisodicData",
     "EpisodicLearner",
     "FittedZeroShot",
+    "MamlLearner",
     "SpecAugment",
     "TaggingData",
     "TaggingLearner",

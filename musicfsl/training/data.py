@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,7 +20,7 @@ from musicfsl.backbones.base import Encoder
 from musicfsl.class_splits import ClassSplit
 from musicfsl.datasets.base import ClassConditionalDataset, Subset
 from musicfsl.embedding import ClipWindows, Window
-from musicfsl.episodes import EpisodeDataset, EpisodeSampler
+from musicfsl.episodes import Episode, EpisodeDataset, EpisodeSampler, collate_episodes
 from musicfsl.errors import InputError
 from musicfsl.evaluation import EpisodeReport, evaluate_episodes
 from musicfsl.heads import Head
@@ -241,14 +242,18 @@ class EpisodicData(ResumableData):
         episodes = self._episodes(self._given("train"))
         return self._resuming(EpisodeLoader(episodes, share, self.episodes_per_step, self.num_workers))
 
-    def val_dataloader(self) -> list[DataLoader[Window]]:
-        """Clips of the validation classes and, where the encoder whitens, clips to fit the whitening to."""
+    def val_dataloader(self) -> list[DataLoader[Any]]:
+        """Clips of the validation classes and, where whitening is fitted, clips to fit it to; or episodes."""
+        if self._on_episodes():
+            return [self._evaluation_loader("val")]
         loaders = [self._clips(self._given("val"), self.max_windows)]
-        if self._encoder().whitening is not None:
+        if getattr(self._learner(), "fits_whitening", self._encoder().whitening is not None):
             loaders.append(self._clips(_whitening_clips(self._given("train", "val")), self.max_windows))
         return loaders
 
-    def test_dataloader(self) -> DataLoader[Window]:
+    def test_dataloader(self) -> DataLoader[Any]:
+        if self._on_episodes():
+            return self._evaluation_loader("test")
         return self._clips(self._given("test"), self.max_windows)
 
     def whitening_part(self) -> ClassConditionalDataset:
@@ -276,7 +281,24 @@ class EpisodicData(ResumableData):
             is_synthetic=part.is_synthetic,
             taxonomy=self.taxonomy,
         )
-        return replace(report, trained_on=[] if self._shipped is None else self._shipped.trained_on(stage))
+        return replace(report, trained_on=self.trained_on(stage))
+
+    def evaluation_episodes(self, stage: Stage) -> EpisodeDataset:
+        """The same episodes as `evaluate` takes, of clips instead of embeddings; of each clip one window."""
+        part = self.part(stage)
+        return EpisodeDataset(
+            part,
+            self._ways(part),
+            self.eval_n_support,
+            self.eval_n_query,
+            self.eval_episodes,
+            seed=self.seed + STAGES.index(stage),
+            split_groups=self.split_groups,
+        )
+
+    def trained_on(self, stage: Stage) -> list[str]:
+        """The classes of a stage that training has seen, where a split that comes with the data set has such."""
+        return [] if self._shipped is None else self._shipped.trained_on(stage)
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint's card says of the data."""
@@ -287,9 +309,15 @@ class EpisodicData(ResumableData):
         about = {"name": train.name, "is_synthetic": train.is_synthetic, "n_clips": len(train)}
         return {**about, **split, **parts, **left_out}
 
+    def _learner(self) -> pl.LightningModule | None:
+        return None if self.trainer is None else self.trainer.lightning_module
+
+    def _on_episodes(self) -> bool:
+        """Whether what is trained adapts to the sounds of each episode, so that embeddings will not do."""
+        return bool(getattr(self._learner(), "evaluates_on_episodes", False))
+
     def _encoder(self) -> Encoder:
-        module = None if self.trainer is None else self.trainer.lightning_module
-        encoder = getattr(module, "encoder", self._standalone)
+        encoder = getattr(self._learner(), "encoder", self._standalone)
         if not isinstance(encoder, Encoder):
             raise InputError(
                 "EpisodicData takes its front end from the learner; call trainer.fit(learner, datamodule=...), or "
@@ -361,6 +389,15 @@ class EpisodicData(ResumableData):
             sampler=share,
             num_workers=self.num_workers,
             generator=torch.Generator(),  # else it would take a number from the global random state
+        )
+
+    def _evaluation_loader(self, stage: Stage) -> DataLoader[Episode]:
+        return DataLoader(
+            self.evaluation_episodes(stage),
+            sampler=Share(self.eval_episodes, *self._process()),
+            num_workers=self.num_workers,
+            collate_fn=collate_episodes,
+            generator=torch.Generator(),
         )
 
     def _ways(self, part: Subset) -> int:

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from musicfsl.backbones.base import Encoder
 from musicfsl.datasets.base import ClassConditionalDataset, Subset, hash_of
-from musicfsl.embedding import ClipWindows
+from musicfsl.embedding import ClipWindows, evaluation_mode
 from musicfsl.features import FeatureStore
 from musicfsl.training._weights import weights_hash
 
@@ -126,15 +126,11 @@ def _embedded_windows(encoder: Encoder, windows: ClipWindows) -> Iterator[tuple[
     # A generator of its own keeps the loader from taking a number from the global random state.
     loader = DataLoader(windows, batch_size=_WINDOWS_PER_BATCH, generator=torch.Generator())
     weight = next(encoder.parameters(), torch.empty(0))  # tells device and precision
-    was_training = encoder.training
-    encoder.eval()
-    try:
+    with evaluation_mode(encoder):
         for batch in loader:
             with torch.no_grad():
                 z = encoder.raw(batch.x.to(weight)).float().cpu().numpy()
             yield from zip(torch.as_tensor(batch.clip).tolist(), z, strict=True)
-    finally:
-        encoder.train(was_training)
 
 
 def _code_of(encoder: Encoder) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytorch_lightning as pl
@@ -29,6 +30,10 @@ class EpisodicLearner(pl.LightningModule):
     Training steps take one or more episodes. For validation and test every clip is embedded once, and the
     head is run on many episodes drawn from the embeddings, always the same ones. Where the encoder has a
     whitening layer, it is fitted to the training classes before each validation.
+
+    A head with weights of its own (`Head.needs_training`: relation, FEAT, ANIL) has to meet in evaluation the
+    embeddings that it was trained on. With it, nothing is fitted: a frozen encoder whitens in training as well, if it
+    was fitted before, and the whitening of an encoder that is trained is reset.
 
     Of an encoder without a weight that requires a gradient (``trainable_blocks=0``, ``requires_grad_(False)``), the
     embeddings are computed once and read from a store (see `EpisodicData`); what is trained is the head alone.
@@ -92,6 +97,20 @@ class EpisodicLearner(pl.LightningModule):
                 "learn_temperature=True, or only evaluate with trainer.test"
             )
         self.train()
+        whitening = self.encoder.whitening
+        if whitening is not None and self.head.needs_training and not is_frozen(self.encoder):
+            whitening.reset()
+
+    def on_train_batch_start(self, batch: Episode, batch_idx: int) -> None:
+        whitening = self.encoder.whitening
+        if whitening is not None and self.head.needs_training and is_frozen(self.encoder):
+            # Not before, where Lightning would warn, nor when an epoch starts, of which a resumed run hears nothing.
+            whitening.eval()
+
+    @property
+    def fits_whitening(self) -> bool:
+        """Whether each validation begins by fitting the encoder's whitening to the training classes."""
+        return self.encoder.whitening is not None and not self.head.needs_training
 
     def forward(self, x: Tensor) -> Tensor:
         """Embeds waves or features, as the encoder does."""
@@ -99,17 +118,10 @@ class EpisodicLearner(pl.LightningModule):
         return z
 
     def training_step(self, batch: Episode, batch_idx: int) -> Tensor:
-        n_support = batch.support.shape[1]
-        items = torch.cat([batch.support, batch.query], dim=1)  # (episodes, n_support + n_query, ...)
-        z = self._embedded(items.flatten(0, 1), "train")
-        z = z.reshape(*items.shape[:2], -1)  # (episodes, n_support + n_query, dim)
         losses = []
-        for i, classes in enumerate(batch.classes):
-            loss, logits = self.head.episode_loss(
-                z[i, :n_support], batch.support_targets[i], z[i, n_support:], batch.query_targets[i], classes
-            )
-            losses.append(loss)
-            self.train_accuracy.update(logits.detach().argmax(-1) == batch.query_targets[i])
+        for (of_episode, logits), targets in zip(self._episode_losses(batch), batch.query_targets, strict=True):
+            losses.append(of_episode)
+            self.train_accuracy.update(logits.detach().argmax(-1) == targets)
         loss = torch.stack(losses).mean()
         self.train_loss.update(loss.detach(), weight=len(losses))
         self.log("train/loss", self.train_loss, on_step=False, on_epoch=True, prog_bar=True)
@@ -132,7 +144,7 @@ class EpisodicLearner(pl.LightningModule):
             return  # only some of the clips were seen: Lightning's check before training, or limit_val_batches
         whitening = self.encoder.whitening
         if whitening is not None:
-            known = self._whitening_clips.means(reduce)
+            known = self._whitening_clips.means(reduce) if self.fits_whitening else None
             if known is not None:
                 targets = torch.as_tensor(self._data().whitening_part().targets, device=known.device)
                 whitening.fit(known, targets)
@@ -172,10 +184,14 @@ class EpisodicLearner(pl.LightningModule):
             self.encoder,
             self.head,
             classes=data.train_classes,
-            data=data.describe(),
+            data=self._describe_data(),
             metrics={name: float(value) for name, value in self.trainer.callback_metrics.items()},
         )
         checkpoint["musicfsl"] = card.to_json()
+
+    def _describe_data(self) -> dict[str, Any]:
+        """What the card says of the training besides the network."""
+        return self._data().describe()
 
     def _data(self) -> EpisodicData:
         data = getattr(self.trainer, "datamodule", None)
@@ -198,11 +214,26 @@ class EpisodicLearner(pl.LightningModule):
         z, whitening = x.flatten(1), self.encoder.whitening  # (B, dim, 1) as stored
         return z if raw or whitening is None else whitening(z)
 
+    def _episode_losses(self, batch: Episode) -> Iterator[tuple[Tensor, Tensor]]:
+        """The loss of every episode in a training step, and the logits of its queries."""
+        n_support = batch.support.shape[1]
+        items = torch.cat([batch.support, batch.query], dim=1)  # (episodes, n_support + n_query, ...)
+        z = self._embedded(items.flatten(0, 1), "train")
+        z = z.reshape(*items.shape[:2], -1)  # (episodes, n_support + n_query, dim)
+        for i, classes in enumerate(batch.classes):
+            yield self.head.episode_loss(
+                z[i, :n_support], batch.support_targets[i], z[i, n_support:], batch.query_targets[i], classes
+            )
+
     def _no_clips(self, part: ClassConditionalDataset) -> ClipMeans:
         return ClipMeans(len(part), self.encoder.dim, self.device)
 
     def _report(self, stage: Stage, z: Tensor) -> None:
         """Runs the episodes of a stage on the embeddings of its clips."""
-        self.report, self.clip_embeddings = self._data().evaluate(stage, z, self.head), z
-        self.log(f"{stage}/accuracy", self.report.mean, prog_bar=True)
-        self.log(f"{stage}/ci95", self.report.ci95)
+        self.clip_embeddings = z
+        self._log_report(stage, self._data().evaluate(stage, z, self.head))
+
+    def _log_report(self, stage: Stage, report: EpisodeReport) -> None:
+        self.report = report
+        self.log(f"{stage}/accuracy", report.mean, prog_bar=True)
+        self.log(f"{stage}/ci95", report.ci95)

@@ -28,7 +28,7 @@ from musicfsl.training.learner import EpisodicLearner
 __all__ = ["Trained", "fit_best", "fit_once", "trained_file"]
 
 # What does not decide how a network is trained, and so may change without training it again.
-_NO_PART_OF_TRAINING = ("cli.py", "__main__.py", "annotation", "commands", "plots")
+_NO_PART_OF_TRAINING = ("cli.py", "__main__.py", "annotation", "commands", "comparison", "plots")
 
 
 class Trained(NamedTuple):
@@ -129,6 +129,7 @@ def trained_file(
             "episodes": data.settings(),
             "encoder": [learner.encoder.name, learner.encoder.settings(), weights_hash(learner.encoder)],
             "head": [learner.head.name, learner.head.settings(), weights_hash(learner.head)],
+            "learner": [type(learner).__name__, getattr(learner, "inner", None)],
             "optimizer": [learner.learning_rate, learner.weight_decay, epochs],
         },
         cache_dir,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from musicfsl.zeroshot.attributes import Attributes
+    from musicfsl.zeroshot.clap import ClapTexts
     from musicfsl.zeroshot.closed_form import ESZSL
     from musicfsl.zeroshot.curve import SeenUnseenCurve
     from musicfsl.zeroshot.drawings import DrawingVectors
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "ESZSL": "closed_form",
     "Attributes": "attributes",
+    "ClapTexts": "clap",
     "ClassSplit": "splits",
     "DrawingVectors": "drawings",
     "ImageVectors": "images",
@@ -56,6 +58,7 @@ _MODULE_OF = {
 __all__ = [
     "ESZSL",
     "Attributes",
+    "ClapTexts",
     "ClassSplit",
     "DrawingVectors",
     "ImageVectors",

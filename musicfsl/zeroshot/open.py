@@ -14,6 +14,7 @@ SIDE_KINDS = {
     "texts": "texts, or texts:MODEL",
     "images": "images:FOLDER",
     "drawings": "drawings",
+    "clap": "clap, or clap:MODEL",
 }
 
 
@@ -23,7 +24,8 @@ def open_side_information(text: str) -> SideInformation:
     Args:
         text: ``"attributes"`` (the embedded table) or ``"attributes:TABLE.csv"``; ``"words:NAME_OR_FILE"`` (a name
             of gensim's downloader, or a file of word vectors); ``"texts"`` or ``"texts:MODEL"`` (a model of
-            sentence-transformers); ``"images:FOLDER"``; ``"drawings"``.
+            sentence-transformers); ``"images:FOLDER"``; ``"drawings"``; ``"clap"`` or ``"clap:MODEL"`` (the texts of
+            a CLAP model).
 
     Raises:
         InputError: the kind is unknown, or what it needs is missing or too much.
@@ -60,6 +62,10 @@ def open_side_information(text: str) -> SideInformation:
         from musicfsl.zeroshot.images import ImageVectors
 
         return ImageVectors(argument)
+    if kind == "clap":
+        from musicfsl.zeroshot.clap import ClapTexts
+
+        return ClapTexts(argument) if argument else ClapTexts()
     from musicfsl.zeroshot.drawings import DrawingVectors
 
     return DrawingVectors()

@@ -7,7 +7,6 @@ import importlib.util
 import json
 import os
 import re
-import string
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from musicfsl._tables import embedded_table, read_mapping
 from musicfsl.errors import CheckpointError, InputError, MissingExtraError, import_extra
 from musicfsl.instruments import canonical, name_key
+from musicfsl.zeroshot._prompts import checked_prompts
 from musicfsl.zeroshot.side_information import SideInformation, UnknownNameError, nearest_names
 
 __all__ = ["DEFAULT_PROMPT", "OFFLINE_MODEL", "TextVectors"]
@@ -75,7 +75,7 @@ class TextVectors(SideInformation):
         descriptions: str | os.PathLike[str] | Mapping[str, str] | None = None,
         prompts: str | Sequence[str] | None = None,
     ) -> None:
-        self.prompts = _checked_prompts(prompts)
+        self.prompts = checked_prompts(prompts, DEFAULT_PROMPT, ["name", "description"])
         self._descriptions = _read_descriptions(embedded_table("descriptions.yaml"))
         self._own_descriptions = None
         if descriptions is not None:
@@ -137,24 +137,6 @@ class TextVectors(SideInformation):
 
 def _key(name: str) -> str:
     return name_key(canonical(name) or name)
-
-
-def _checked_prompts(prompts: str | Sequence[str] | None) -> list[str]:
-    if prompts is None:
-        return [DEFAULT_PROMPT]
-    prompts = [prompts] if isinstance(prompts, str) else list(prompts)
-    if not prompts:
-        raise InputError("there are no prompts; give at least one, or None for the usual one")
-    for prompt in prompts:
-        try:
-            fields = [part[1:] for part in string.Formatter().parse(prompt) if part[1] is not None]
-        except ValueError as error:
-            raise InputError(f"the prompt '{prompt}' is malformed ({error}); write braces as {{name}}") from None
-        if not fields:
-            raise InputError(f"the prompt '{prompt}' says the same of all classes; use {{name}} or {{description}}")
-        if any(field not in (("name", "", None), ("description", "", None)) for field in fields):
-            raise InputError(f"the prompt '{prompt}' has other fields than {{name}} and {{description}}; use these two")
-    return prompts
 
 
 def _read_descriptions(source: str | os.PathLike[str] | Mapping[str, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from musicfsl.errors import InputError
 # Of networks that are large by default.
 _SMALL: dict[str, dict[str, Any]] = {
     "ast": {"hidden_size": 32, "n_layers": 2, "n_heads": 2, "max_frames": 256},
+    "clap": {"width": 8, "depths": [1, 1, 1, 1], "n_heads": [1, 1, 2, 2], "dim": 16},
     "cnn14": {"sample_rate": 16000, "widths": [4, 4, 8, 8, 16, 16], "dim": 32, "n_classes": 5},
     "panns_multiband": {"widths": [4, 4, 8, 8, 16, 16], "trunk_dim": 32, "dim": 24},
 }

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from musicfsl.backbones.dropout import SeededDropout
+from musicfsl.dropout import SeededDropout
 from musicfsl.errors import InputError
 
 
