@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -83,6 +84,10 @@ class AstCheckpoint:
                 raise CheckpointError(
                     f"{self.source}/{_WEIGHTS} holds no whole AST: '{name}' is missing; fetch the file again"
                 )
+            if not (self.weights[name].is_floating_point() and self.weights[name].isfinite().all()):
+                raise CheckpointError(
+                    f"{self.source}/{_WEIGHTS} holds whole numbers, NaN or infinite values in '{name}'; fetch it again"
+                )
             if self.weights[name].shape != value.shape:
                 raise CheckpointError(
                     f"{self.source}/{_WEIGHTS} does not fit its {_CONFIG}: '{name}' has the shape "
@@ -153,6 +158,14 @@ _PICKLED = (
 )
 
 
+# What the hub's client raises -> what that means.
+_HUB_ANSWERS = {
+    "RepositoryNotFoundError": "the hub has no such model, or does not show it to everyone",
+    "RemoteEntryNotFoundError": "the model there has no such file",
+    "OfflineModeIsEnabled": "HF_HUB_OFFLINE is set",
+}
+
+
 def _in_folder(folder: Path, file: str) -> Path:
     path = folder / file
     if path.is_file():
@@ -173,9 +186,11 @@ def _on_hub(name: str, file: str, by_hand: Path) -> Path:
     except Exception:  # it is not here yet
         pass
     try:
+        hub.get_hf_file_metadata(hub.hf_hub_url(name, file))  # fails at once, where a download tries for half a minute
         return Path(hub.hf_hub_download(name, file))
     except Exception as error:  # the client raises its own, its HTTP library's and the system's errors
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".: ")
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".: ")
+        reason = _HUB_ANSWERS.get(type(error).__name__, said)
         raise CheckpointError(
             f"{file} of '{name}' is not on this machine and cannot be downloaded ({reason}); where there is a network, "
             f"fetch {', '.join(_FILES)} from https://huggingface.co/{name}/tree/main and put them into the folder "
@@ -197,12 +212,17 @@ def _sizes(path: Path) -> dict[str, int]:
                 f"{path} has {field} {config[field]!r}; AstEncoder takes models with {expected!r}, which all published "
                 "ones have"
             )
-    sizes = {}
+    sizes: dict[str, int] = {}
     for field, (setting, default) in _SIZES.items():
         value = config.get(field, default)
         if not isinstance(value, int) or value < 1:
             raise CheckpointError(f"{path} has {field} {value!r}; expected a whole number of 1 or more")
         sizes[setting] = value
+    if min(sizes["n_mels"], sizes["max_frames"]) < sizes["patch_size"]:
+        raise CheckpointError(
+            f"{path} has patches of {sizes['patch_size']} by {sizes['patch_size']}, but {sizes['n_mels']} bands and "
+            f"{sizes['max_frames']} frames; fetch it again"
+        )
     return sizes
 
 
@@ -226,6 +246,11 @@ def _normalization(path: Path, sizes: Mapping[str, int]) -> dict[str, float]:
     for field, number in values.items():
         if not isinstance(number, int | float):
             raise CheckpointError(f"{path} has {field} {number!r}; expected a number, so fetch the file again")
+        if not math.isfinite(number) or (field == "std" and number <= 0):
+            raise CheckpointError(
+                f"{path} has {field} {number!r}; expected a finite number{' above 0' if field == 'std' else ''}, so "
+                "fetch the file again"
+            )
     return {field: float(number) for field, number in values.items() if number is not None}
 
 
@@ -235,7 +260,12 @@ def _weights(path: Path, sizes: Mapping[str, int]) -> dict[str, Tensor]:
     weights = {published_name(name.removeprefix(_PREFIX)): value for name, value in tensors.items()}
     if _POSITIONS not in weights:
         raise CheckpointError(f"{path} holds no AST: '{_POSITIONS}' is missing; fetch the file again")
-    n_positions = weights[_POSITIONS].shape[1] if weights[_POSITIONS].dim() == 3 else 0
+    if weights[_POSITIONS].dim() != 3:
+        raise CheckpointError(
+            f"{path} holds no AST: '{_POSITIONS}' has the shape {tuple(weights[_POSITIONS].shape)}, not (1, patches + "
+            "2, hidden size); fetch the file again"
+        )
+    n_positions = weights[_POSITIONS].shape[1]
     patch = sizes["patch_size"]
     n_bands = (sizes["n_mels"] - patch) // sizes["frequency_stride"] + 1
     n_times = (sizes["max_frames"] - patch) // sizes["time_stride"] + 1
