@@ -187,7 +187,8 @@ class EpisodicLearner(pl.LightningModule):
 
     def _embedded(self, x: Tensor, stage: Stage, raw: bool = False) -> Tensor:
         """Embeddings ``(B, dim)`` of what a stage's loaders give, stored or computed; ``raw`` ones are not whitened."""
-        data = getattr(self.trainer, "datamodule", None)
+        # A step by hand, as in a notebook, has no trainer; asking for `self.trainer` would raise.
+        data = getattr(self._trainer, "datamodule", None)
         if not isinstance(data, EpisodicData) or stage not in data.embedded:
             return self.encoder.raw(x) if raw else self(x)
         if not is_frozen(self.encoder):

@@ -77,6 +77,14 @@ def test_training_step_is_the_mean_over_its_episodes(make_learner, make_data, ma
     torch.testing.assert_close(step_of(learner)(batch), torch.stack(losses).mean())
 
 
+def test_a_step_by_hand_needs_no_trainer(make_learner, make_data) -> None:
+    learner, data = make_learner(), make_data()
+    data.setup_for(learner.encoder)
+    batch = next(iter(data.train_dataloader()))
+    learner.log = lambda *_, **__: None
+    assert torch.isfinite(learner.train().training_step(batch, 0))
+
+
 def test_epochs_see_different_episodes_and_runs_the_same(make_learner, make_data, make_trainer) -> None:
     seen: list[list[torch.Tensor]] = []
 
