@@ -160,8 +160,10 @@ class EpisodicLearner(pl.LightningModule):
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
             return optimizer
+        total = max(2, int(steps))
+        # The rate rises for a fifth of the steps, but for more than one: torch divides by that number less one.
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=self.learning_rate, total_steps=max(2, int(steps)), pct_start=0.2
+            optimizer, max_lr=self.learning_rate, total_steps=total, pct_start=max(0.2, 1.5 / total)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -190,6 +190,13 @@ def test_learning_rate_goes_up_and_down(make_learner, make_data, make_trainer) -
     assert rates[-1] < max(rates) / 10
 
 
+@pytest.mark.parametrize("steps", [1, 2, 4, 5, 6, 10])
+def test_any_number_of_steps_has_a_learning_rate(make_learner, make_data, make_trainer, steps: int) -> None:
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(make_learner(), datamodule=make_data(episodes_per_epoch=steps))
+    assert trainer.global_step == steps
+
+
 def test_biases_and_temperature_are_not_decayed(make_learner, make_data, make_trainer) -> None:
     learner, trainer = make_learner(weight_decay=0.5), make_trainer(max_epochs=1)
     trainer.fit(learner, datamodule=make_data())
