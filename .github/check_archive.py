@@ -17,7 +17,8 @@ import musicfsl
 package = importlib.resources.files("musicfsl")
 assert str(package).startswith(sys.prefix), f"imported from {package}"
 assert musicfsl.__version__ == importlib.metadata.version("musicfsl")
-missing = [name for name in ("py.typed", "configs/fit.yaml") if not package.joinpath(name).is_file()]
+needed = ("py.typed", "configs/fit.yaml", "weights/musicfsl-small.safetensors")
+missing = [name for name in needed if not package.joinpath(name).is_file()]
 assert not missing, f"the archive lacks {missing}"
 """
 

@@ -187,7 +187,7 @@ def train(encoder: AstEncoder, features: Tensor, data: ClassConditionalDataset, 
     sampler = EpisodeSampler(data.targets, min(5, len(data.classes)), 2, 2, seed, data.groups)
     head = PrototypicalHead()
     optimizer = torch.optim.Adam(encoder.parameters(), lr=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=max(2, n_steps), pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=max(8, n_steps), pct_start=0.2)
     encoder.train()
     for step in range(n_steps):
         drawn = sampler.draw(step, 1)

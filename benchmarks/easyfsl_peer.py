@@ -10,7 +10,7 @@ from pathlib import Path
 
 from musicfsl.caching import cache_root
 
-__all__ = ["environment", "run"]
+__all__ = ["environment", "ignore_argument", "run"]
 
 
 def environment() -> Path:
@@ -48,7 +48,7 @@ def run(n_tasks: int, repeats: int) -> dict[str, float]:
     from torch.utils.data import DataLoader, Sampler
 
     # easyfsl 1.5.0 hands over an argument that torch has since removed.
-    Sampler.__init__ = _ignore_argument  # type: ignore[method-assign]
+    Sampler.__init__ = ignore_argument  # type: ignore[method-assign]
     from easyfsl.datasets import FeaturesDataset
     from easyfsl.methods import PrototypicalNetworks
     from easyfsl.samplers import TaskSampler
@@ -67,5 +67,5 @@ def run(n_tasks: int, repeats: int) -> dict[str, float]:
     return {"accuracy": accuracy, "seconds": best_of(repeats, lambda: evaluate(model, loader, "cpu", use_tqdm=False))}
 
 
-def _ignore_argument(self: object, data_source: object = None) -> None:
-    pass
+def ignore_argument(self: object, data_source: object = None) -> None:
+    """What stands in for the constructor of torch's samplers, whose argument torch has removed."""

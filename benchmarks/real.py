@@ -47,7 +47,7 @@ from musicfsl.embedding import fit_whitening
 from musicfsl.errors import InputError
 from musicfsl.training.loading import EpisodeLoader, Share
 
-__all__ = ["Experiment", "fit", "halves_of", "train"]
+__all__ = ["Experiment", "fit", "fit_learner", "halves_of", "train"]
 
 _SECONDS = 1.0  # what the network sees of a clip at a time
 
@@ -161,7 +161,13 @@ def halves_of(classes: Sequence[str]) -> tuple[list[str], list[str]]:
     return names[:middle], names[middle:]
 
 
-def train(sources: Sequence[ClassConditionalDataset], n_steps: int, seed: int, head: Head | None = None) -> ConvEncoder:
+def train(
+    sources: Sequence[ClassConditionalDataset],
+    n_steps: int,
+    seed: int,
+    head: Head | None = None,
+    learning_rate: float = 1e-3,
+) -> ConvEncoder:
     """Trains a network on episodes of several sources by turns, then whitens on the last of them.
 
     The head is the plain one with cosine similarity where none is given.
@@ -171,7 +177,7 @@ def train(sources: Sequence[ClassConditionalDataset], n_steps: int, seed: int, h
         EpisodeDataset(source, 20, 3, 3, n_episodes=n_steps, seed=seed, class_augment=VirtualInstruments())
         for source in sources
     ]
-    fit(encoder, _ByTurns(episodes), n_steps, PrototypicalHead("cosine") if head is None else head)
+    fit(encoder, _ByTurns(episodes), n_steps, PrototypicalHead("cosine") if head is None else head, learning_rate)
     fit_whitening(encoder, sources[-1], _SECONDS)
     return encoder.eval()
 
@@ -185,6 +191,13 @@ def fit(
     clip_gradients: float | None = None,
 ) -> None:
     """Trains an encoder on the first ``n_steps`` episodes, on the processor, and keeps no log."""
+    fit_learner(EpisodicLearner(encoder, head, learning_rate), episodes, n_steps, clip_gradients)
+
+
+def fit_learner(
+    learner: EpisodicLearner, episodes: Dataset[Episode], n_steps: int, clip_gradients: float | None = None
+) -> None:
+    """Trains a learner as `fit` does."""
     trainer = pl.Trainer(
         max_epochs=1,
         accelerator="cpu",
@@ -194,7 +207,6 @@ def fit(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    learner = EpisodicLearner(encoder, head, learning_rate)
     loader = EpisodeLoader(episodes, Share(n_steps))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers")  # it needs none

@@ -20,7 +20,21 @@ __all__ = ["CONFIG", "PREPROCESSOR", "WEIGHTS", "HubFiles", "HubLayout", "check_
 
 CONFIG, PREPROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
 
+# What the hub's client raises -> what that means.
+_HUB_ANSWERS = {
+    "RepositoryNotFoundError": "the hub has no such model, or does not show it to everyone",
+    "RemoteEntryNotFoundError": "the model there has no such file",
+    "OfflineModeIsEnabled": "HF_HUB_OFFLINE is set",
+}
+
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+# What the hub's client raises -> what that means.
+_HUB_ANSWERS = {
+    "RepositoryNotFoundError": "the hub has no such model, or does not show it to everyone",
+    "RemoteEntryNotFoundError": "the model there has no such file",
+    "OfflineModeIsEnabled": "HF_HUB_OFFLINE is set",
+}
 
 
 @dataclass(frozen=True)
@@ -152,11 +166,19 @@ def fitting(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], source: st
         whole: what a file that lacks one of them does not hold, such as ``"whole AST"``.
 
     Raises:
-        CheckpointError: one is missing, or has another shape.
+        CheckpointError: one is missing, holds what is no weight, or has another shape.
     """
     for name, value in own.items():
         if name not in weights:
             raise CheckpointError(f"{source}/{WEIGHTS} holds no {whole}: '{name}' is missing; fetch the file again")
+        if weights[name].is_floating_point() != value.is_floating_point() or not weights[name].isfinite().all():
+            raise CheckpointError(
+                f"{source}/{WEIGHTS} holds whole numbers, NaN or infinite values in '{name}'; fetch it again"
+            )
+        if not (weights[name].is_floating_point() and weights[name].isfinite().all()):
+            raise CheckpointError(
+                f"{source}/{WEIGHTS} holds whole numbers, NaN or infinite values in '{name}'; fetch it again"
+            )
         if weights[name].shape != value.shape:
             raise CheckpointError(
                 f"{source}/{WEIGHTS} does not fit its {CONFIG}: '{name}' has the shape "
@@ -186,9 +208,11 @@ def _on_hub(name: str, file: str, by_hand: Path, layout: HubLayout) -> Path:
     except Exception:  # it is not here yet
         pass
     try:
+        hub.get_hf_file_metadata(hub.hf_hub_url(name, file))  # fails at once, where a download tries for half a minute
         return Path(hub.hf_hub_download(name, file))
     except Exception as error:  # the client raises its own, its HTTP library's and the system's errors
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".: ")
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".: ")
+        reason = _HUB_ANSWERS.get(type(error).__name__, said)
         raise CheckpointError(
             f"{file} of '{name}' is not on this machine and cannot be downloaded ({reason}); where there is a network, "
             f"fetch {', '.join(layout.files)} from https://huggingface.co/{name}/tree/main and put them into the "

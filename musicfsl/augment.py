@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from musicfsl.episodes import Augment
+from musicfsl.features import FrontEnd
 
 __all__ = ["VirtualInstruments"]
 
 _EQ_KNOTS = 8
+_BANDS = 64  # that the default shift is meant for
 
 
 class VirtualInstruments:
@@ -43,6 +45,26 @@ class VirtualInstruments:
 
     def __init__(self, shift: int = 6, eq_db: float = 4.3, tilt_db: float = 4.3, decay_db: float = 4.3) -> None:
         self.shift, self.eq_db, self.tilt_db, self.decay_db = shift, eq_db, tilt_db, decay_db
+
+    @classmethod
+    def for_front_end(cls, front_end: FrontEnd) -> VirtualInstruments:
+        """Changes as strong as the default ones, in the units of a front end and for as many bands as it has.
+
+        Features are taken to be decibels unless the front end says by ``decibel`` what one is in their units, as
+        `musicfsl.kaldi.KaldiFilterBank` does. Such a front end's bands are counted too: 6 of 64 become 12 of 128.
+
+        Example:
+            >>> from musicfsl.kaldi import KaldiFilterBank
+            >>> draw = VirtualInstruments.for_front_end(KaldiFilterBank())
+            >>> draw.shift, round(draw.eq_db, 2)
+            (12, 0.11)
+        """
+        decibel = getattr(front_end, "decibel", None)
+        if decibel is None:
+            return cls()
+        default = cls()
+        shift = round(default.shift * getattr(front_end, "n_mels", _BANDS) / _BANDS)
+        return cls(shift, default.eq_db * decibel, default.tilt_db * decibel, default.decay_db * decibel)
 
     def __call__(self, rng: np.random.Generator) -> Augment:
         """Draws one virtual instrument."""

@@ -148,13 +148,13 @@ def load_encoder(name_or_path: str | os.PathLike[str]) -> Encoder:
     Args:
         name_or_path: one of
 
-            - ``"default"`` (or ``"musicfsl-small"``): the small network that the package ships; `read_card` says what it
-              was trained on, and what it is worth;
+            - ``"default"`` (or ``"musicfsl-small"``): the small network that the package ships; `read_card` says what
+              it was trained on, and what it is worth;
             - ``"mfcc"``: mean MFCCs, the baseline, in which nothing is learned;
-            - ``"cnn14"``, ``"ast"``, ``"clap"``: published networks, downloaded once; their classes' ``from_pretrained``
-              has more choices;
-            - the path of a ``.safetensors`` that `save_encoder` wrote, or of a ``.ckpt`` of `EpisodicLearner`. A file
-              that is called like a name is opened as ``"./default"``.
+            - ``"cnn14"``, ``"ast"``, ``"clap"``: published networks, downloaded once; the ``from_pretrained`` of their
+              classes has more choices;
+            - the path of a ``.safetensors`` that `save_encoder` wrote, or of a ``.ckpt`` of `EpisodicLearner` (one that
+              is called like a name is opened as ``"runs/default"``, with a folder).
 
     Returns:
         the encoder in evaluation mode on the CPU.

@@ -29,6 +29,7 @@ musicfsl COMMAND ...
   embed       write the embeddings of all clips to a file
   zeroshot    recognise classes that have no recordings: fit, evaluate, predict
   tag         recognise every instrument that sounds together: fit, evaluate, predict
+  classify    which class a recording belongs to, from a few examples of each
   annotate    find out what sounds when in a long recording
   data        list, prepare or verify data sets; cut recordings into windows
   partition   split classes so that each part has some of every family
@@ -47,6 +48,7 @@ _FUNCTIONS = {
     "embed": "musicfsl.commands.embed:run",
     "zeroshot": "musicfsl.commands.zeroshot:run",
     "tag": "musicfsl.commands.tag:run",
+    "classify": "musicfsl.commands.classify:run",
     "annotate": "musicfsl.commands.annotate:run",
     "data": "musicfsl.commands.data:run",
     "partition": "musicfsl.commands.partition:run",

@@ -43,8 +43,8 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         state_: what the head learned.
 
     Raises:
-        InputError: (in `fit`) the head is unknown, decides on several labels or has not been trained; there is one class
-            only, or the embeddings are not finite.
+        InputError: (in `fit`) the head is unknown, decides on several labels or has not been trained; or there is one
+            class only.
 
     Example:
         >>> classifier = HeadClassifier("ridge").fit([[0.0, 1.0], [1.0, 0.0], [0.9, 0.1]], ["oboe", "oud", "oud"])
@@ -104,8 +104,8 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             known = HEADS.get(self.head)
             if known is not None and known.needs_training:
                 raise InputError(
-                    f"the head '{self.head}' knows nothing before it is trained; train one (musicfsl.EpisodicLearner) and "
-                    "give the head itself (musicfsl.load_head opens a checkpoint's)"
+                    f"the head '{self.head}' knows nothing before it is trained; train one (musicfsl.EpisodicLearner) "
+                    "and give the head itself (musicfsl.load_head opens a checkpoint's)"
                 )
             try:
                 head = build_head(self.head, dict(self.settings or {}))
@@ -113,7 +113,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 raise InputError(f"the head '{self.head}' cannot be built from the settings given: {error}") from None
         if isinstance(head, MultiLabelHead):
             raise InputError(f"the head '{head.name}' decides on each of several labels; expected one of classes")
-        return head.eval()
+        return head.double().eval()  # in the precision of the embeddings
 
 
 def _validated(estimator: HeadClassifier, *arguments: Any, reset: bool) -> Any:

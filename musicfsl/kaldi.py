@@ -123,6 +123,11 @@ class KaldiFilterBank(nn.Module):
         """The value of frames that `pad` appends: a log energy of 0, which is a loud one."""
         return self._normalized(0.0)
 
+    @property
+    def decibel(self) -> float:
+        """What a decibel of sound is in units of the features."""
+        return math.log(10.0) / 10.0 / (2.0 * self.std)
+
     def settings(self) -> dict[str, Any]:
         """The arguments that build this front end again, as JSON can hold them."""
         return {

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
+from musicfsl import LogMel
 from musicfsl.augment import VirtualInstruments
+from musicfsl.kaldi import KaldiFilterBank
 
 
 def test_is_a_function_of_the_generator() -> None:
@@ -52,3 +55,14 @@ def test_the_clip_itself_is_not_changed() -> None:
     before = x.clone()
     VirtualInstruments()(np.random.default_rng(0))(x, np.random.default_rng(0))
     assert torch.equal(x, before)
+
+
+def test_changes_are_as_strong_in_the_units_of_another_front_end() -> None:
+    decibels, kaldi = LogMel(n_mels=64), KaldiFilterBank(n_mels=128)
+    draw, other = (VirtualInstruments.for_front_end(front_end) for front_end in (decibels, kaldi))
+    assert vars(draw) == vars(VirtualInstruments())  # LogMel gives decibels
+    assert other.shift == 2 * draw.shift  # twice as many bands in the same range
+    wave = 0.1 * torch.randn(1, 16000, generator=torch.Generator().manual_seed(0))
+    step = (kaldi(wave * 10 ** (4.3 / 20)) - kaldi(wave)).median()  # 4.3 dB louder; one band always holds the floor
+    for strength in (other.eq_db, other.tilt_db, other.decay_db):
+        assert strength == pytest.approx(float(step), rel=1e-3)

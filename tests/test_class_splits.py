@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 
 from musicfsl.class_splits import ClassSplit, class_split, class_split_names
+from musicfsl.datasets._words import WORDS
 from musicfsl.datasets.speech_commands import N_RECORDINGS
 from musicfsl.errors import InputError
 
@@ -43,6 +45,19 @@ def test_nearly_homophones_are_found() -> None:
     assert alike == {
         ("bed", "bird"), ("go", "no"), ("off", "on"), ("three", "tree"), ("backward", "forward"), ("forward", "four")
     }  # fmt: skip
+
+
+def test_the_stand_in_says_the_words_as_the_dictionary_has_them() -> None:
+    said = {word: {re.sub(r"\d", "", variant) for variant in variants} for word, variants in WORDS.items()}
+    assert said == {word: set(variants.split("|")) for word, variants in PRONUNCIATIONS.items()}
+
+
+def test_the_stand_in_is_split_like_the_recordings() -> None:
+    assert class_split_names("synthetic_words") == class_split_names("speech_commands")
+    for name in class_split_names("speech_commands"):
+        split, recorded = class_split("synthetic_words", name), class_split("speech_commands", name)
+        assert (split.parts, split.subsets) == (recorded.parts, recorded.subsets)
+        assert split.dataset == "synthetic_words"
 
 
 def test_few_shot_words_are_new() -> None:

@@ -122,11 +122,11 @@ def test_workflows_cannot_write_to_the_repository() -> None:
         assert yaml.safe_load(path.read_text())["permissions"] == {"contents": "read"}, path.name
 
 
-def test_the_wheel_is_typed_and_holds_the_configurations() -> None:
+def test_the_wheel_is_typed_and_holds_configurations_and_weights() -> None:
     packages = project()["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     names = {path.relative_to(ROOT).as_posix() for path in tracked_files()}
     assert packages == ["musicfsl"]
-    assert {"musicfsl/py.typed", "musicfsl/configs/fit.yaml"} <= names
+    assert {"musicfsl/py.typed", "musicfsl/configs/fit.yaml", "musicfsl/weights/musicfsl-small.safetensors"} <= names
 
 
 def test_documents_and_workflows_name_existing_tasks() -> None:

@@ -182,9 +182,9 @@ class AstBackbone(nn.Module):
 
         if n_frames > config.max_length:
             raise InputError(
-                f"the clips have {n_frames} frames, but the model position embeddings for {config.max_length}, which "
-                f"are {seconds(config.max_length)}; give shorter clips, or cut them into windows as "
-                "musicfsl.embed_dataset does with duration="
+                f"the clips have {n_frames} frames, but the model has position embeddings for {config.max_length}, "
+                f"which are {seconds(config.max_length)}; give shorter clips, or what cuts them into windows "
+                "(EpisodicData, embed_dataset) a shorter duration="
             )
         raise InputError(
             f"the clips have {n_frames} frames, but a patch of the model covers {config.patch_size}, which are "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -118,12 +119,17 @@ def _sizes(files: HubFiles) -> dict[str, int]:
             f"('{_MODEL_TYPE}'); give one, such as {' or '.join(AST_CHECKPOINTS)}"
         )
     check_fixed(path, config, _FIXED, "AstEncoder")
-    sizes = {}
+    sizes: dict[str, int] = {}
     for field, (setting, default) in _SIZES.items():
         value = config.get(field, default)
         if not isinstance(value, int) or value < 1:
             raise CheckpointError(f"{path} has {field} {value!r}; expected a whole number of 1 or more")
         sizes[setting] = value
+    if min(sizes["n_mels"], sizes["max_frames"]) < sizes["patch_size"]:
+        raise CheckpointError(
+            f"{path} has patches of {sizes['patch_size']} by {sizes['patch_size']}, but {sizes['n_mels']} bands and "
+            f"{sizes['max_frames']} frames; fetch it again"
+        )
     return sizes
 
 
@@ -147,6 +153,11 @@ def _normalization(files: HubFiles, sizes: Mapping[str, int]) -> dict[str, float
     for field, number in values.items():
         if not isinstance(number, int | float):
             raise CheckpointError(f"{path} has {field} {number!r}; expected a number, so fetch the file again")
+        if not math.isfinite(number) or (field == "std" and number <= 0):
+            raise CheckpointError(
+                f"{path} has {field} {number!r}; expected a finite number{' above 0' if field == 'std' else ''}, so "
+                "fetch the file again"
+            )
     return {field: float(number) for field, number in values.items() if number is not None}
 
 
@@ -156,7 +167,12 @@ def _weights(files: HubFiles, sizes: Mapping[str, int]) -> dict[str, Tensor]:
     weights = {published_name(name.removeprefix(_PREFIX)): value for name, value in tensors.items()}
     if _POSITIONS not in weights:
         raise CheckpointError(f"{path} holds no AST: '{_POSITIONS}' is missing; fetch the file again")
-    n_positions = weights[_POSITIONS].shape[1] if weights[_POSITIONS].dim() == 3 else 0
+    if weights[_POSITIONS].dim() != 3:
+        raise CheckpointError(
+            f"{path} holds no AST: '{_POSITIONS}' has the shape {tuple(weights[_POSITIONS].shape)}, not (1, patches + "
+            "2, hidden size); fetch the file again"
+        )
+    n_positions = weights[_POSITIONS].shape[1]
     patch = sizes["patch_size"]
     n_bands = (sizes["n_mels"] - patch) // sizes["frequency_stride"] + 1
     n_times = (sizes["max_frames"] - patch) // sizes["time_stride"] + 1

@@ -188,7 +188,7 @@ class ClapBackbone(nn.Module):
         if n_frames > self._n_frames:
             raise InputError(
                 f"the clips have {n_frames} frames, but CLAP takes up to {self._n_frames}, which are {_SECONDS} s; "
-                "give shorter clips, or cut them into windows as musicfsl.embed_dataset does with duration="
+                "give shorter clips, or what cuts them into windows (EpisodicData, embed_dataset) a shorter duration="
             )
         repeated = features.repeat(1, 1, -(-self._n_frames // n_frames))[..., : self._n_frames]
         with torch.autocast(device_type=features.device.type, enabled=False):

@@ -42,8 +42,8 @@ class ClapEncoder(Encoder):
         mel_scale: of the front end, like the following two; see `ClapFrontEnd`.
         f_min: lower edge of the lowest band in Hz.
         f_max: upper edge of the highest band in Hz.
-        whitening: put a `Whitening` behind the network, which `EpisodicLearner` or `musicfsl.embedding.fit_whitening` fits to
-            known classes. Whitened embeddings do not match texts any more.
+        whitening: put a `Whitening` behind the network, which `EpisodicLearner` or `musicfsl.embedding.fit_whitening`
+            fits to known classes. Whitened embeddings do not match texts any more.
         seed: of the first weights.
 
     Shape:

@@ -2,8 +2,8 @@
 
     sounds -> embeddings -> head -> probabilities, or unknown
 
-Each step is a file: `sounds` and `examples` take what users give, `listening` decodes and embeds, `model` learns from the
-embeddings, `classifier` is the whole, `checkpoints` keeps it.
+Each step is a file: `sounds` and `examples` take what users give, `listening` decodes and embeds, `known` is what is
+kept of it, `model` learns from that, `classifier` is the whole, `checkpoints` writes it down.
 """
 
 from musicfsl.classifier.checkpoints import ClassifierCard, load_classifier, save_classifier

@@ -24,7 +24,8 @@ from musicfsl.checkpoints import (
     weights_of,
     write_safetensors,
 )
-from musicfsl.classifier.classifier import FewShotClassifier, Known
+from musicfsl.classifier.classifier import FewShotClassifier
+from musicfsl.classifier.known import Known
 from musicfsl.classifier.listening import Unusable
 from musicfsl.errors import CheckpointError, InputError
 from musicfsl.heads import HEADS, build_head
@@ -68,7 +69,7 @@ class ClassifierCard(Card):
 def save_classifier(
     classifier: FewShotClassifier, path: str | os.PathLike[str], include_encoder: bool | None = None
 ) -> Path:
-    """Saves a classifier with all that is needed to use it elsewhere; the recordings are not in it, but their names are.
+    """Saves a classifier with all that is needed to use it elsewhere; of the recordings it holds the names only.
 
     The file is an encoder's checkpoint too, where the encoder's weights are in it: `musicfsl.load_encoder` opens it.
 
@@ -141,8 +142,8 @@ def load_classifier(path: str | os.PathLike[str], encoder: Encoder | None = None
     opened = _encoder(card, header, weights, path) if encoder is None else encoder
     if _hash(weights_of(opened, "encoder.")) != card.encoder_hash:
         raise CheckpointError(
-            f"{path} was saved with other weights of the encoder than these, so its examples are of no use to them; fit a "
-            "classifier again"
+            f"{path} was saved with other weights of the encoder than these, so its examples mean nothing to them; "
+            "fit a classifier again"
         )
     z = weights.get("examples.z")
     if z is None or z.shape != (len(card.examples), opened.dim):

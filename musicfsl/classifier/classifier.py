@@ -16,18 +16,18 @@ from torch import Tensor
 from musicfsl.backbones.base import Encoder
 from musicfsl.checkpoints import load_encoder
 from musicfsl.classifier.examples import examples_of, named, sounds_of_class
+from musicfsl.classifier.known import Known, support_of, without_copies
 from musicfsl.classifier.listening import Unusable, listen
 from musicfsl.classifier.methods import open_method
 from musicfsl.classifier.model import ExampleModel
 from musicfsl.classifier.sounds import Example, class_name, is_one_sound, sounds_of
 from musicfsl.errors import DatasetError, InputError
 from musicfsl.heads import Head
-from musicfsl.support import Support
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["UNKNOWN", "Classification", "FewShotClassifier", "Known", "Neighbour"]
+__all__ = ["UNKNOWN", "Classification", "FewShotClassifier", "Neighbour"]
 
 #: What a sound is called that fits no class.
 UNKNOWN = "unknown"
@@ -53,7 +53,8 @@ class Classification(NamedTuple):
     Attributes:
         label: the most probable class, or ``"unknown"``.
         probabilities: of each class, the most probable first; they sum to 1 whether or not the sound fits any.
-        distance: from the nearest example of the most probable class, 0 to 2; see `FewShotClassifier.unknown_threshold`.
+        distance: from the nearest example of the most probable class, 0 to 2 (1 minus the cosine); beyond
+            `FewShotClassifier.unknown_threshold` the sound is unknown.
         nearest: the nearest examples of all classes, the nearest first.
     """
 
@@ -63,24 +64,6 @@ class Classification(NamedTuple):
     nearest: list[Neighbour]
 
 
-class Known(NamedTuple):
-    """What a classifier keeps of an example.
-
-    Attributes:
-        z: its embedding ``(dim,)``.
-        sound: its name.
-        label: its class.
-        content: a hash of its samples.
-        group: the recording or player that it came from; None makes it its own.
-    """
-
-    z: Tensor
-    sound: str
-    label: str
-    content: str
-    group: str | None
-
-
 class FewShotClassifier:
     """Recognises sounds of your own classes, from a few examples of each.
 
@@ -88,13 +71,13 @@ class FewShotClassifier:
     the embeddings of its windows are averaged. A method that learns from a few embeddings, a head, then gives
     probabilities. One example a class is enough to start, and classes may have different numbers of them.
 
-    *Sounds* may be given as paths of recordings of any rate, length and number of channels; as arrays or tensors ``(n,)``
-    or ``(channels, n)`` with values in [-1, 1] (or int16, int32) at the encoder's sample rate; or as pairs ``(array,
-    sample rate)``.
+    *Sounds* may be given as paths of recordings of any rate, length and number of channels; as arrays or tensors
+    ``(n,)`` or ``(channels, n)`` with values in [-1, 1] (or int16, int32) at the encoder's sample rate; or as pairs
+    ``(array, sample rate)``.
 
-    A sound that fits no class is called ``"unknown"``: where it is farther from the nearest example of its most probable
-    class than examples of a class are from each other (see `musicfsl.classifier.calibrated_distance`, which also tells
-    what is done where there is one example a class).
+    A sound is ``"unknown"`` where it is farther from the nearest example of its most probable class than examples of a
+    class are from each other (see `musicfsl.classifier.calibrated_distance`, which also tells what is done where there
+    is one example a class).
 
     Args:
         encoder: what makes embeddings: a name (``"default"``, ``"mfcc"``, ``"cnn14"``, ``"ast"``, ``"clap"``; see
@@ -185,8 +168,8 @@ class FewShotClassifier:
         """Learns from examples; what was learned before is forgotten.
 
         Args:
-            sounds: a folder with one sub-folder a class (recordings may lie in folders within), a dict of class names to
-                lists of sounds (or of folders), or a data set of waves.
+            sounds: a folder with one sub-folder a class (recordings may lie in folders within), a dict of class names
+                to lists of sounds (or of folders), or a data set of waves.
 
         Returns:
             the classifier itself.
@@ -270,7 +253,7 @@ class FewShotClassifier:
         return said.probabilities if isinstance(said, Classification) else [each.probabilities for each in said]
 
     def explain(self, x: Any, n_nearest: int = 5) -> Any:
-        """The examples nearest to a sound, of all classes, the nearest first; a list of sounds gives a list of these."""
+        """The examples nearest to a sound, of all classes; a list of sounds gives a list of lists. See `classify`."""
         said = self.classify(x, n_nearest)
         return said.nearest if isinstance(said, Classification) else [each.nearest for each in said]
 
@@ -307,17 +290,16 @@ class FewShotClassifier:
         ]
         known, copies = without_copies([*self._known, *new])
         unusable = [*heard.unusable, *copies]
+        reasons = named([each.reason for each in unusable])
         if unusable and self.strict:
             raise DatasetError(unusable[0].reason)
         wanted = {*(example.label for example in examples), *self.classes}
         lost = sorted(wanted - {each.label for each in known})
         if lost:
-            raise DatasetError(
-                f"no example of class '{lost[0]}' can be used: {named([each.reason for each in unusable])}"
-            )
+            raise DatasetError(f"no example of class '{lost[0]}' can be used: {reasons}")
         if unusable:
             warnings.warn(
-                f"{len(unusable)} of {len(examples)} examples were left out: {named([each.reason for each in unusable])}",
+                f"{len(unusable)} of {len(examples)} examples were left out: {reasons}",
                 stacklevel=3,
             )
         self._known, self._fitted = known, None
@@ -329,8 +311,8 @@ class FewShotClassifier:
             classes = self.classes
             if len(classes) < 2:
                 raise InputError(
-                    f"there is one class only ('{classes[0]}'), so there is nothing to choose from; give examples of two "
-                    "classes or more"
+                    f"there is one class only ('{classes[0]}'), so there is nothing to choose from; give examples of "
+                    "two classes or more"
                     if classes
                     else "the classifier knows no classes yet; call fit first"
                 )
@@ -361,41 +343,3 @@ class FewShotClassifier:
             distance=distance,
             nearest=[Neighbour(self._known[i].sound, self._known[i].label, float(similarities[i])) for i in nearest],
         )
-
-
-def support_of(known: Sequence[Known], window: float) -> Support:
-    """Examples as heads take them, one row each."""
-    classes = sorted({each.label for each in known})
-    groups = [f"of {i}" if each.group is None else f"group {each.group}" for i, each in enumerate(known)]
-    number_of = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    return Support(
-        torch.stack([each.z for each in known]),
-        torch.arange(len(known)),
-        torch.tensor([classes.index(each.label) for each in known]),
-        classes,
-        window,
-        torch.tensor([number_of[group] for group in groups]),
-    )
-
-
-def without_copies(known: Sequence[Known]) -> tuple[list[Known], list[Unusable]]:
-    """Leaves out copies of a sound: all but the first within a class, and all of them where classes contradict."""
-    labels: dict[str, set[str]] = {}
-    for each in known:
-        labels.setdefault(each.content, set()).add(each.label)
-    first: dict[str, Known] = {}
-    kept, left_out = [], []
-    for each in known:
-        original = first.setdefault(each.content, each)
-        if len(labels[each.content]) > 1:
-            others = [other.sound for other in known if other.content == each.content and other is not each]
-            reason = (
-                f"{each.sound} is also an example of another class ({named(others)}); keep it in the one it belongs to"
-            )
-        elif original is not each:
-            reason = f"{each.sound} is a copy of {original.sound}; remove it"
-        else:
-            kept.append(each)
-            continue
-        left_out.append(Unusable(each.sound, reason))
-    return kept, left_out

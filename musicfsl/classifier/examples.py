@@ -45,8 +45,8 @@ def examples_of(given: Any) -> list[Example]:
     if isinstance(given, ClassConditionalDataset):
         return _of_dataset(given)
     raise InputError(
-        f"the examples are a {type(given).__name__}; expected a folder with a sub-folder a class, a dict of class names to "
-        "lists of sounds, or a data set"
+        f"the examples are a {type(given).__name__}; expected a folder with a sub-folder a class, a dict of class "
+        "names to lists of sounds, or a data set"
     )
 
 
@@ -99,8 +99,8 @@ def _of_folder(root: Path) -> list[Example]:
         recordings = [file for file in files if _is_recording(file)]
         if not recordings:
             raise DatasetError(
-                f"the class folder {printable(folder)} holds no recordings; every sub-folder is a class, so add files that "
-                f"end in {_ENDINGS}, or move it elsewhere"
+                f"the class folder {printable(folder)} holds no recordings; every sub-folder is a class, so add files "
+                f"that end in {_ENDINGS}, or move it elsewhere"
             )
         paths += recordings
         left_out += sorted(set(files) - set(recordings))

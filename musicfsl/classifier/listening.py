@@ -78,7 +78,7 @@ def listen(
     strict: bool = True,
     progress: bool = False,
 ) -> Heard:
-    """Embeds sounds as in training: silence at both ends is cut off, short sounds repeat, windows of long ones are pooled.
+    """Embeds sounds as in training: silence at both ends is cut off, short ones repeat, windows are averaged.
 
     Args:
         sounds: what to listen to.
@@ -121,8 +121,8 @@ def listen(
             raise AudioError(f"the encoder gives NaN or infinite values for {name}; check both")
     if clipped:
         warnings.warn(
-            f"{len(clipped)} of {len(sounds)} sounds are clipped: {named(clipped)}. They are used all the same, but sound "
-            "like others that are distorted; record them again at a lower level",
+            f"{len(clipped)} of {len(sounds)} sounds are clipped: {named(clipped)}. They are used all the same, but "
+            "sound like others that are distorted; record them again at a lower level",
             stacklevel=4,
         )
     return Heard(z, positions, contents, unusable)
@@ -180,8 +180,8 @@ def _pieces(sound: Sound, sample_rate: int, window: float, max_windows: int) -> 
     seconds = wave.shape[1] / sample_rate
     if seconds < SHORTEST:
         raise AudioError(
-            f"{sound.name} is {1000 * seconds:.0f} ms long; at least {1000 * SHORTEST:.0f} ms are needed to hear anything, "
-            "so give a longer recording"
+            f"{sound.name} is {1000 * seconds:.0f} ms long; at least {1000 * SHORTEST:.0f} ms are needed, so give a "
+            "longer recording"
         )
     yield trim_silence(wave, sample_rate)
 

@@ -43,8 +43,8 @@ def open_method(method: str | Head, encoder_name: str | None) -> Head:
         return trained
     if method in HEADS:
         raise InputError(
-            f"the method '{method}' needs settings or weights of its own; give a head, or the checkpoint of an encoder that "
-            f"was trained with it. By name alone: {', '.join(METHODS)}"
+            f"the method '{method}' needs settings or weights of its own; give a head, or the checkpoint of an encoder "
+            f"that was trained with it. By name alone: {', '.join(METHODS)}"
         )
     raise InputError(f"there is no method '{method}'.{did_you_mean(method, METHODS)} Known: {', '.join(METHODS)}")
 

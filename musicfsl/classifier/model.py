@@ -24,9 +24,9 @@ _SCALE_FLOOR = 0.1
 class ExampleModel:
     r"""A head that knows the examples.
 
-    Probabilities are :math:`\mathrm{softmax}(s / T)` of its logits :math:`s`, with a temperature :math:`T` that is fitted
-    by leaving examples out (`calibrated_temperature`). A transductive head is left at :math:`T = 1`, for a single
-    example left out is no set of queries.
+    Probabilities are :math:`\mathrm{softmax}(s / T)` of its logits :math:`s`, with a temperature :math:`T` that is
+    fitted by leaving examples out (`calibrated_temperature`). A transductive head is left at :math:`T = 1`, for a
+    single example left out is no set of queries.
 
     How far a sound is from a class is 1 minus the cosine of the angle between its embedding and that of the nearest
     example of the class; see `calibrated_distance` for what is too far.
@@ -113,8 +113,8 @@ def calibrated_distance(similarities: Tensor, targets: Tensor, groups: Tensor | 
 
     Each example is left out in turn and its distance to the nearest one that remains in its class is measured, which
     is what a new sound of a known class would show. Of :math:`n` such distances the
-    :math:`\lceil (n + 1)(1 - \alpha) \rceil`-th smallest is taken, so that about a share :math:`\alpha` of the sounds of
-    known classes is rejected; the largest, where :math:`n` is too small for that (below :math:`1 / \alpha - 1`).
+    :math:`\lceil (n + 1)(1 - \alpha) \rceil`-th smallest is taken, so that about a share :math:`\alpha` of the sounds
+    of known classes is rejected; the largest, where :math:`n` is too small for that (below :math:`1 / \alpha - 1`).
 
     Where every class has one example only, nothing can be left out of its own class. Then the mean distance between an
     example and the nearest one of another class is taken: a sound that is farther from every example than classes are

@@ -106,8 +106,8 @@ def sound_of(given: Any, name: str) -> Sound:
     if isinstance(given, np.ndarray | Tensor):
         return Sound(name, Samples(_mono(given, name), None))
     raise InputError(
-        f"{name} is a {type(given).__name__}; expected the path of a recording, an array or tensor of samples, or a pair "
-        "(array, sample rate)"
+        f"{name} is a {type(given).__name__}; expected the path of a recording, an array or tensor of samples, or a "
+        "pair (array, sample rate)"
     )
 
 
@@ -121,8 +121,8 @@ def sounds_of(given: Any, name: str = "sound") -> list[Sound]:
     if isinstance(given, Sequence) and not isinstance(given, bytes):
         return [sound_of(each, f"{name} {i}") for i, each in enumerate(given)]
     raise InputError(
-        f"sounds are given as {type(given).__name__}; expected the path of a recording, an array or tensor, a pair (array, "
-        "sample rate), or a list of these"
+        f"sounds are given as {type(given).__name__}; expected the path of a recording, an array or tensor, a pair "
+        "(array, sample rate), or a list of these"
     )
 
 

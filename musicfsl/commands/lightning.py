@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from musicfsl.commands.shared import Printed
-from musicfsl.errors import MusicfslError
+from musicfsl.errors import InputError, MusicfslError
 from musicfsl.training.logs import run_loggers
 
 __all__ = ["CONFIGS", "TrainingCommand", "run_training"]
@@ -71,7 +72,14 @@ class TrainingCommand(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         if self._get(self.config_init, "trainer.logger") in (None, True):
             kwargs["logger"] = run_loggers(self._get(self.config_init, "trainer.default_root_dir") or "runs")
-        return super().instantiate_trainer(**kwargs)
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except MusicfslError:
+            raise
+        except (MisconfigurationException, ImportError, ValueError) as error:  # such as a GPU that is not there
+            raise InputError(
+                f"Lightning's trainer cannot be made as asked for: {' '.join(str(error).split())}"
+            ) from error
 
     def best_checkpoint(self) -> str:
         """Path of the best checkpoint of a training; empty where none was kept."""
@@ -98,27 +106,38 @@ def run_training(
         data: whose arguments ``--data.`` takes.
         name: of the sub-command.
         arguments: what stands behind it.
+
+    Raises:
+        InputError: the trainer cannot be made, or a checkpoint is of another network.
     """
     short = list(command.short_forms)
     forms = " and ".join([", ".join(short[:-1]), short[-1]]) if len(short) > 1 else short[0]
-    command_line = command(
-        learner,
-        data,
-        args=[name, *_expand_short_forms(arguments, command.short_forms)],
-        parser_class=_parser(command.called),
-        parser_kwargs={
-            sub: {
-                "description": f"{description} {forms} are short for {', '.join(command.short_forms.values())}; "
-                "everything else by dotted flags or a YAML file.",
-                "epilog": f"example: {example}",
-                "default_config_files": [str(CONFIGS / command.defaults)],
-            }
-            for sub, (description, example) in command.helps.items()
-        },
-        save_config_kwargs={"overwrite": True},
-        auto_configure_optimizers=False,
-        load_from_checkpoint_support=False,
-    )
+    try:
+        command_line = command(
+            learner,
+            data,
+            args=[name, *_expand_short_forms(arguments, command.short_forms)],
+            parser_class=_parser(command.called),
+            parser_kwargs={
+                sub: {
+                    "description": f"{description} {forms} are short for {', '.join(command.short_forms.values())}; "
+                    "everything else by dotted flags or a YAML file.",
+                    "epilog": f"example: {example}",
+                    "default_config_files": [str(CONFIGS / command.defaults)],
+                }
+                for sub, (description, example) in command.helps.items()
+            },
+            save_config_kwargs={"overwrite": True},
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+    except RuntimeError as error:
+        if not str(error).startswith("Error(s) in loading state_dict"):
+            raise
+        raise InputError(
+            "the checkpoint given as --ckpt_path is of another network than these options describe; begin them with "
+            "--config RUN/config.yaml, where RUN is the folder of the run that trained it"
+        ) from error
     results = command_line.results
     lines = [f"{key}: {value['text'] if isinstance(value, dict) else value}" for key, value in results.items()]
     return Printed(results, "\n".join(lines), as_json=bool(command_line.config[name].get("json")))

@@ -12,11 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from musicfsl._progress import progress_bar
+from musicfsl.classifier.methods import METHODS
 from musicfsl.comparison.reports import Compared, Comparison, best_of
 from musicfsl.episodes import EpisodeSampler
 from musicfsl.errors import EpisodeError, InputError, did_you_mean
 from musicfsl.evaluation import EpisodeReport, evaluate_episodes
-from musicfsl.heads import HEADS, Head, HierarchicalPrototypicalHead, MultiLabelHead, PrototypicalHead
+from musicfsl.heads import HEADS, Head, PrototypicalHead
 from musicfsl.heads.standardized import StandardizedHead
 from musicfsl.metrics import mean_ci95
 
@@ -138,12 +139,9 @@ def untrained_methods() -> dict[str, Head]:
         ['prototypical', 'prototypical-cosine', 'simpleshot']
     """
     methods: dict[str, Head] = {}
-    for name, kind in HEADS.items():
-        # A tree changes how the nearest class mean is trained, not how it answers.
-        if kind.needs_training or issubclass(kind, (MultiLabelHead, HierarchicalPrototypicalHead)):
-            continue
-        methods[name] = kind()
-        if kind is PrototypicalHead:
+    for name in METHODS:
+        methods[name] = HEADS[name]()
+        if name == PrototypicalHead.name:
             methods[f"{name}-cosine"] = PrototypicalHead("cosine")
     return methods
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from musicfsl.datasets.speech_commands import SpeechCommands
     from musicfsl.datasets.synthetic import SyntheticInstruments
     from musicfsl.datasets.synthetic_mixtures import SyntheticMixtures
+    from musicfsl.datasets.synthetic_words import SyntheticWords
     from musicfsl.datasets.tinysol import TinySOL
     from musicfsl.datasets.windowed import Recording, WindowedRecordings
 
@@ -46,6 +47,7 @@ __all__ = [
     "Subset",
     "SyntheticInstruments",
     "SyntheticMixtures",
+    "SyntheticWords",
     "TinySOL",
     "VerificationReport",
     "WindowedRecordings",
@@ -74,6 +76,7 @@ _MODULE_OF = {
     "Subset": "base",
     "SyntheticInstruments": "synthetic",
     "SyntheticMixtures": "synthetic_mixtures",
+    "SyntheticWords": "synthetic_words",
     "TinySOL": "tinysol",
     "VerificationReport": "registry",
     "WindowedRecordings": "windowed",

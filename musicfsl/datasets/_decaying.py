@@ -74,7 +74,9 @@ def struck_tone(model: StruckBody, note: Note, player: Player, rng: np.random.Ge
         note,
     )
     click_db = model.click_db + player.noise_db + 8 * (note.dynamics - 0.5)
-    click = coloured_noise(note, lambda hz: band_db(hz, model.click_hz * 2**player.hardness), rng)
+    click = coloured_noise(
+        note.n_samples, note.sample_rate, lambda hz: band_db(hz, model.click_hz * 2**player.hardness), rng
+    )
     click *= np.exp(-note.sample_times() / model.click_s)
     tone += rms(tone[: note.sample_rate // 5]) * 10 ** (click_db / 20) * 4 * click
     if model.motor_db and player.vibrato > 0.3:
@@ -151,7 +153,7 @@ def _sympathetic_modes(
 def _thump(model: PluckedOrStruck, note: Note, player: Player, response: Response, rng: np.random.Generator) -> Floats:
     """The noise of the touch, and the body's own modes that it sets off; the tone has unit rms."""
     level = 10 ** ((model.thump_db + player.noise_db) / 20)
-    noise = coloured_noise(note, response, rng)
+    noise = coloured_noise(note.n_samples, note.sample_rate, response, rng)
     thump = 4 * level * noise * np.exp(-note.sample_times() / rng.uniform(0.004, 0.012))
     if model.body:
         hz = player.size * np.array([peak.hz for peak in model.body])

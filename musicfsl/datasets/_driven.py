@@ -176,4 +176,5 @@ def _excitation_noise(
     gain_db = model.noise_db + player.noise_db + rng.normal(0, 1.5) + 3 * (0.5 - note.dynamics)
     attack = model.attack_s[0] * player.attack
     envelope = level**0.7 * (1 + (10 ** (model.chiff_db / 20) - 1) * np.exp(-times / attack))
-    return 10 ** (gain_db / 20) * coloured_noise(note, colour_db, rng) * note.at_samples(envelope)
+    noise = coloured_noise(note.n_samples, note.sample_rate, colour_db, rng)
+    return 10 ** (gain_db / 20) * noise * note.at_samples(envelope)

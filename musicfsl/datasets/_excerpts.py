@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from musicfsl.caching import atomic_directory
-from musicfsl.datasets._cached_samples import CachedSamples, damaged_cache
+from musicfsl.datasets._cached_samples import CachedSamples, damaged_cache, read_cache, write_cache
 
 __all__ = ["CachedExcerpts", "Excerpt"]
 
-_SAMPLES, _TABLE = "samples.npy", "excerpts.json"
+_TABLE = "excerpts"
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class CachedExcerpts(CachedSamples):
         self.cache_folder = folder
         self._arguments = arguments
         if not folder.exists():
-            _write(folder, arguments, make)
+            write_cache(folder, _TABLE, arguments, lambda temporary: ((asdict(e), x) for e, x in make(temporary)))
         self._samples, excerpts = _read(folder, arguments)
 
         shape = len(excerpts), len(self.classes)
@@ -88,39 +86,12 @@ class CachedExcerpts(CachedSamples):
         return _read(self.cache_folder, self._arguments)[0]
 
 
-def _write(
-    folder: Path, arguments: dict[str, Any], make: Callable[[Path], Iterable[tuple[Excerpt, NDArray[np.int16]]]]
-) -> None:
-    excerpts = []
-    with atomic_directory(folder) as temporary, open(temporary / _SAMPLES, "wb") as file:
-        file.write(_header(0))
-        for excerpt, samples in make(temporary):
-            file.write(samples.astype("<i2").tobytes())
-            excerpts.append(asdict(excerpt))
-        file.seek(0)  # the number of samples is known now; the header's length is fixed
-        file.write(_header(sum(excerpt["n_samples"] for excerpt in excerpts)))
-        (temporary / _TABLE).write_text(json.dumps({"arguments": arguments, "excerpts": excerpts}), encoding="utf-8")
-
-
-def _header(n_samples: int) -> bytes:
-    """The 128 bytes that begin a .npy file (format 1.0) of so many 16-bit samples."""
-    text = f"{{'descr': '<i2', 'fortran_order': False, 'shape': ({n_samples},), }}"
-    return b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + text.ljust(117).encode() + b"\n"
-
-
 def _read(folder: Path, arguments: dict[str, Any]) -> tuple[NDArray[np.int16], list[Excerpt]]:
-    """Maps the samples and reads the table, and makes sure that they belong together."""
+    samples, rows = read_cache(folder, _TABLE, arguments, lambda row: int(row["n_samples"]))
     try:
-        table = json.loads((folder / _TABLE).read_text(encoding="utf-8"))
-        excerpts = [_excerpt(row) for row in table["excerpts"]]
-        samples: NDArray[np.int16] = np.load(folder / _SAMPLES, mmap_mode="r", allow_pickle=False)
-        whole = samples.dtype == np.int16 and samples.shape == (sum(excerpt.n_samples for excerpt in excerpts),)
-        whole = whole and table["arguments"] == json.loads(json.dumps(arguments))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return samples, [_excerpt(row) for row in rows]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged_cache(folder, str(error)) from None
-    if not whole:
-        raise damaged_cache(folder, "its files do not belong together")
-    return samples, excerpts
 
 
 def _excerpt(row: dict[str, Any]) -> Excerpt:

@@ -18,6 +18,7 @@ __all__ = [
     "Player",
     "Recording",
     "draw_player",
+    "draw_recording",
     "fast_length",
     "log_grid",
     "smooth_curve",
@@ -119,7 +120,28 @@ def draw_player(kind: np.random.Generator, rng: np.random.Generator, sample_rate
         hardness=rng.normal(0, 0.25),
         drive=rng.uniform(),
         ranks=rng.uniform(size=8),
-        recording=_draw_recording(rng, sample_rate),
+        recording=draw_recording(rng, sample_rate),
+    )
+
+
+def draw_recording(rng: np.random.Generator, sample_rate: int) -> Recording:
+    """Draws a room, a microphone and its place, and background noise."""
+    octaves = np.log2(_GRID_HZ / 1000)
+    low_cut = 2.0 ** rng.uniform(np.log2(25), np.log2(160))
+    high_cut = 2.0 ** rng.uniform(np.log2(5500), np.log2(16000))
+    eq_db = (
+        _MICROPHONE_DB * smooth_curve(rng, octaves=0.8)
+        + rng.normal(0, 1.0) * octaves
+        - 10 * np.log10(1 + (low_cut / _GRID_HZ) ** 4)
+        - 10 * np.log10(1 + (_GRID_HZ / high_cut) ** 6)
+    )
+    size = transfer_length(sample_rate)
+    hz = np.fft.rfftfreq(size, 1 / sample_rate)
+    return Recording(
+        transfer=np.fft.rfft(_draw_room(rng, sample_rate), size) * 10 ** (np.interp(hz, _GRID_HZ, eq_db) / 20),
+        noise_db=rng.uniform(-80, -52),
+        noise_tilt=rng.uniform(-6, 0),
+        peak_db=rng.uniform(-11, -1),
     )
 
 
@@ -146,26 +168,6 @@ def fast_length(n: int) -> int:
     """The least length from ``n`` on whose Fourier transform is fast: 1, 1.25 or 1.5 times a power of two."""
     power = 1 << max(3, (n - 1).bit_length())
     return next(size for size in (power * 5 // 8, power * 3 // 4, power) if size >= n)
-
-
-def _draw_recording(rng: np.random.Generator, sample_rate: int) -> Recording:
-    octaves = np.log2(_GRID_HZ / 1000)
-    low_cut = 2.0 ** rng.uniform(np.log2(25), np.log2(160))
-    high_cut = 2.0 ** rng.uniform(np.log2(5500), np.log2(16000))
-    eq_db = (
-        _MICROPHONE_DB * smooth_curve(rng, octaves=0.8)
-        + rng.normal(0, 1.0) * octaves
-        - 10 * np.log10(1 + (low_cut / _GRID_HZ) ** 4)
-        - 10 * np.log10(1 + (_GRID_HZ / high_cut) ** 6)
-    )
-    size = transfer_length(sample_rate)
-    hz = np.fft.rfftfreq(size, 1 / sample_rate)
-    return Recording(
-        transfer=np.fft.rfft(_draw_room(rng, sample_rate), size) * 10 ** (np.interp(hz, _GRID_HZ, eq_db) / 20),
-        noise_db=rng.uniform(-80, -52),
-        noise_tilt=rng.uniform(-6, 0),
-        peak_db=rng.uniform(-11, -1),
-    )
 
 
 def _draw_room(rng: np.random.Generator, sample_rate: int) -> Floats:

@@ -16,8 +16,8 @@ from musicfsl.datasets._decaying import string_tone, struck_tone
 from musicfsl.datasets._driven import driven_tone
 from musicfsl.datasets._instruments import INSTRUMENTS
 from musicfsl.datasets._models import Driven, Instrument, PluckedOrStruck
-from musicfsl.datasets._players import LONGEST_NOTE_S, Floats, Player, Recording, draw_player, transfer_length
-from musicfsl.datasets._tones import Note, coloured_noise
+from musicfsl.datasets._players import LONGEST_NOTE_S, Floats, Player, Recording, draw_player
+from musicfsl.datasets._tones import Note, recorded
 
 __all__ = ["SYNTHESIS_VERSION", "NoteRecord", "notes_of_player", "player_of", "record_note", "records_of"]
 
@@ -119,13 +119,9 @@ def notes_of_player(name: str, player: int, n_notes: int, sample_rate: int, seed
 
 
 def _recorded(dry: Floats, note: Note, recording: Recording, rng: np.random.Generator) -> Floats:
-    """Room, microphone, level and background noise; values in [-1, 1]."""
-    size = transfer_length(note.sample_rate)
-    wave = np.fft.irfft(np.fft.rfft(dry, size) * recording.transfer, size)[: note.n_samples]
+    """Loud notes come out louder, up to what the recording allows; values in [-1, 1]."""
     peak_db = recording.peak_db + _SOFTEST_DB * (1 - note.dynamics) + rng.normal(0, 1.5)
-    wave *= 10 ** (min(peak_db, -0.5) / 20) / (np.abs(wave).max() + 1e-9)
-    noise = coloured_noise(note, lambda hz: recording.noise_tilt * np.log2(np.maximum(hz, 30.0) / 1000), rng)
-    return np.clip(wave + 10 ** (recording.noise_db / 20) * noise, -1.0, 1.0)
+    return recorded(dry, recording, peak_db, note.sample_rate, rng)
 
 
 def _generator(seed: int, instrument: Instrument, *stream: int) -> np.random.Generator:

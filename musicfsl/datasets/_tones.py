@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicfsl.datasets._models import Resonance
-from musicfsl.datasets._players import Floats, Player, fast_length, log_grid
+from musicfsl.datasets._players import Floats, Player, Recording, fast_length, log_grid, transfer_length
 
 #: Partials are heard up to this share of the sample rate.
 AUDIBLE = 0.46
@@ -102,13 +102,15 @@ def rms(x: Floats) -> float:
     return float(np.sqrt(np.mean(x**2)) + 1e-12)
 
 
-def coloured_noise(note: Note, level_db: Callable[[Floats], Floats], rng: np.random.Generator) -> Floats:
+def coloured_noise(
+    n_samples: int, sample_rate: int, level_db: Callable[[Floats], Floats], rng: np.random.Generator
+) -> Floats:
     """White noise whose level in dB is a function of the frequency in Hz, scaled to unit rms."""
-    size = fast_length(note.n_samples)
-    gain = amplitude(level_db(np.fft.rfftfreq(size, 1 / note.sample_rate)))
+    size = fast_length(n_samples)
+    gain = amplitude(level_db(np.fft.rfftfreq(size, 1 / sample_rate)))
     # The spectrum of white noise is white noise.
     spectrum = gain * rng.standard_normal((len(gain), 2)).view(np.complex128)[:, 0]
-    noise = np.fft.irfft(spectrum, size)[: note.n_samples]
+    noise = np.fft.irfft(spectrum, size)[:n_samples]
     return noise / rms(noise)
 
 
@@ -138,3 +140,13 @@ def slow_noise(times: Floats, hz: float, rng: np.random.Generator) -> Floats:
     n = int(times[-1] * hz) + 3
     phase = rng.uniform()
     return 1.2 * np.interp(times * hz + phase, np.arange(n + 1), rng.standard_normal(n + 1))
+
+
+def recorded(dry: Floats, recording: Recording, peak_db: float, sample_rate: int, rng: np.random.Generator) -> Floats:
+    """Room, microphone, level and background noise; values in [-1, 1]."""
+    size = transfer_length(sample_rate)
+    wave = np.fft.irfft(np.fft.rfft(dry, size) * recording.transfer, size)[: len(dry)]
+    wave *= 10 ** (min(peak_db, -0.5) / 20) / (np.abs(wave).max() + 1e-9)
+    slope_db = recording.noise_tilt
+    noise = coloured_noise(len(dry), sample_rate, lambda hz: slope_db * np.log2(np.maximum(hz, 30.0) / 1000), rng)
+    return np.clip(wave + 10 ** (recording.noise_db / 20) * noise, -1.0, 1.0)

@@ -77,6 +77,15 @@ _TABLE = (
         class_path="musicfsl.datasets.synthetic_mixtures:SyntheticMixtures",
     ),
     DatasetInfo(
+        name="synthetic_words",
+        description="the 35 words of Speech Commands, said by rule by many virtual speakers",
+        size="made on first use, kept in the cache; no download",
+        licence="MIT, like the library",
+        citation="musicfsl",
+        source="musicfsl.datasets.synthetic_words",
+        class_path="musicfsl.datasets.synthetic_words:SyntheticWords",
+    ),
+    DatasetInfo(
         name="tinysol",
         description="single notes of 14 orchestral instruments, recorded at Ircam",
         size="2,913 notes, 14 classes",
@@ -170,8 +179,8 @@ def dataset_names() -> list[str]:
 
     Example:
         >>> dataset_names()
-        ['synthetic', 'synthetic_mixtures', 'tinysol', 'medley_solos_db', 'irmas', 'medleydb', 'katunog',
-         'speech_commands']
+        ['synthetic', 'synthetic_mixtures', 'synthetic_words', 'tinysol', 'medley_solos_db', 'irmas', 'medleydb',
+         'katunog', 'speech_commands']
     """
     return [info.name for info in _TABLE]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import BrokenExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,16 @@ from numpy.typing import NDArray
 
 from musicfsl._progress import progress_bar
 from musicfsl.caching import atomic_directory, cache_root
-from musicfsl.datasets._cached_samples import CachedSamples, damaged_cache
+from musicfsl.datasets._arguments import checked_classes, checked_length, checked_whole_number
+from musicfsl.datasets._cached_samples import CachedSamples, damaged_cache, made_in_order
 from musicfsl.datasets._instruments import INSTRUMENTS, IRMAS_CODES
 from musicfsl.datasets._synthesis import SYNTHESIS_VERSION, NoteRecord, notes_of_player, records_of
-from musicfsl.errors import DatasetError, InputError, did_you_mean
 
 __all__ = ["IRMAS_CODES", "SyntheticInstruments"]
 
 _SAMPLES, _NOTES = "samples.npy", "notes.json"
 _LOWEST_RATE = 8000
-# Starting processes takes a second or two: as long as this many notes take in one process.
+# As many notes take as long in one process as it takes to start several.
 _FEWEST_NOTES_FOR_PROCESSES = 400
 
 
@@ -93,14 +92,14 @@ class SyntheticInstruments(CachedSamples):
     ) -> None:
         self.name = "synthetic"
         self.is_synthetic = True
-        self.classes = _checked_classes(classes)
-        self.sample_rate = _checked("sample_rate", sample_rate, least=_LOWEST_RATE)
-        self.length = _checked_length(duration, sample_rate)
-        self.seed = _checked("seed", seed, least=0)
+        self.classes = checked_classes(self.name, classes, INSTRUMENTS)
+        self.sample_rate = checked_whole_number("sample_rate", sample_rate, least=_LOWEST_RATE)
+        self.length = checked_length(duration, sample_rate, "notes")
+        self.seed = checked_whole_number("seed", seed, least=0)
         # All that decides the notes, and so the name of the cache. The duration does not: notes are kept whole.
         self._arguments: dict[str, Any] = {
-            "n_players": _checked("n_players", n_players, least=1),
-            "notes_per_player": _checked("notes_per_player", notes_per_player, least=1),
+            "n_players": checked_whole_number("n_players", n_players, least=1),
+            "notes_per_player": checked_whole_number("notes_per_player", notes_per_player, least=1),
             "sample_rate": sample_rate,
             "classes": self.classes,
             "seed": seed,
@@ -139,32 +138,11 @@ def _make_cache(folder: Path, arguments: dict[str, Any], progress: bool) -> None
         header = {"descr": "<i2", "fortran_order": False, "shape": (total,)}
         np.lib.format.write_array_header_1_0(file, header)
         tasks = [(name, player, n_notes, sample_rate, seed) for name, player in players]
-        for waves in _waves_in_order(tasks, len(records)):
+        for waves in made_in_order(notes_of_player, tasks, len(records) >= _FEWEST_NOTES_FOR_PROCESSES):
             file.writelines(wave.astype("<i2").tobytes() for wave in waves)
             bar.update(len(waves))
         columns = {field: [getattr(r, field) for r in records] for field in NoteRecord.__dataclass_fields__}
         (temporary / _NOTES).write_text(json.dumps({"arguments": arguments, "notes": columns}), encoding="utf-8")
-
-
-def _waves_in_order(tasks: list[tuple[str, int, int, int, int]], n_notes: int) -> Iterator[list[NDArray[np.int16]]]:
-    """The notes of one player after the other, made in several processes where that pays and is possible.
-
-    joblib's loky starts fresh interpreters that do not import the user's ``__main__`` again: it works in
-    notebooks, in scripts without a main guard, and on macOS, where to fork a process with threads is unsafe.
-    """
-    import joblib
-
-    done = 0
-    if n_notes >= _FEWEST_NOTES_FOR_PROCESSES and joblib.cpu_count() > 1:
-        try:
-            parallel = joblib.Parallel(n_jobs=-1, return_as="generator", max_nbytes=None)
-            for waves in parallel(joblib.delayed(notes_of_player)(*task) for task in tasks):
-                yield waves
-                done += 1
-        except (OSError, ImportError, BrokenExecutor):
-            pass  # this system cannot start processes, or one was killed: go on here
-    for task in tasks[done:]:
-        yield notes_of_player(*task)
 
 
 def _open_cache(folder: Path, arguments: dict[str, Any]) -> tuple[NDArray[np.int16], dict[str, list[Any]]]:
@@ -180,32 +158,3 @@ def _open_cache(folder: Path, arguments: dict[str, Any]) -> tuple[NDArray[np.int
     if not whole:
         raise damaged_cache(folder, "its files do not belong together")
     return samples, columns
-
-
-def _checked(name: str, value: int, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(f"{name} is {value!r}; expected a whole number, {least} or more")
-    return int(value)
-
-
-def _checked_length(duration: float | None, sample_rate: int) -> int | None:
-    if duration is None:
-        return None
-    if not duration * sample_rate >= 1 or duration == float("inf"):
-        raise InputError(f"duration is {duration}; expected a positive number of seconds, or None for whole notes")
-    return round(duration * sample_rate)
-
-
-def _checked_classes(classes: Sequence[str] | None) -> list[str]:
-    if classes is None:
-        return list(INSTRUMENTS)
-    if isinstance(classes, str):
-        raise InputError(f"classes is the string '{classes}'; expected a list of class names")
-    for name in classes:
-        if name not in INSTRUMENTS:
-            raise DatasetError(
-                f"synthetic has no class '{name}'.{did_you_mean(name, INSTRUMENTS)} It has: {', '.join(INSTRUMENTS)}"
-            )
-    if not classes or len(set(classes)) != len(classes):
-        raise DatasetError(f"classes is {list(classes)}; expected at least one name, every name once")
-    return list(classes)

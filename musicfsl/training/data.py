@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from musicfsl.augment import VirtualInstruments
 from musicfsl.backbones.base import Encoder
-from musicfsl.class_splits import ClassSplit
 from musicfsl.datasets.base import ClassConditionalDataset, Subset
-from musicfsl.embedding import ClipWindows, Window
-from musicfsl.episodes import Episode, EpisodeDataset, EpisodeSampler, collate_episodes
+from musicfsl.embedding import Window
+from musicfsl.episodes import Episode, EpisodeDataset
 from musicfsl.errors import InputError
-from musicfsl.evaluation import EpisodeReport, evaluate_episodes
+from musicfsl.evaluation import EpisodeReport
 from musicfsl.heads import Head
 from musicfsl.taxonomy import Taxonomy
-from musicfsl.training._class_splits import (
-    STAGES,
-    Stage,
-    classes_of,
-    clips_of_stages,
-    enough_clips,
-    named_split,
-    refuse_shared_classes,
-    split_by_seed,
-)
+from musicfsl.training._class_splits import STAGES, NamedClasses, Stage, split_by_seed, without_small_classes
+from musicfsl.training._evaluation import Evaluation, clip_loader, episode_loader, whitening_clips
 from musicfsl.training._features import open_source, stored_features
 from musicfsl.training._weights import is_frozen
 from musicfsl.training.embeddings import one_process_first, stored_embeddings
@@ -44,8 +31,6 @@ __all__ = ["EpisodicData", "Stage"]
 
 # Every epoch sees new episodes, so the training stream has no end that anyone reaches.
 _ENDLESS = 2**62
-
-_CLIPS_PER_BATCH = 64
 
 # Arguments that decide neither the classes (these are looked at by name) nor the episodes.
 _NO_SETTINGS = {
@@ -58,9 +43,6 @@ _NO_SETTINGS = {
     "num_workers",
     "cache_dir",
 }
-
-# Clips, at most, that the whitening is fitted to.
-_WHITENING_CLIPS = 600
 
 
 class EpisodicData(ResumableData):
@@ -152,22 +134,7 @@ class EpisodicData(ResumableData):
                 raise InputError(f"{name} is {value}; expected 1 or more")
         if duration <= 0:
             raise InputError(f"duration is {duration}; expected a positive number of seconds")
-        self._shipped: ClassSplit | None = None
-        self._clips_of: dict[Stage, NDArray[np.int64]] = {}
-        if partition is not None:
-            if any(names is not None for names in (train_classes, val_classes, test_classes)):
-                raise InputError("partition names the classes of each part; leave the classes or the partition out")
-            self._shipped = named_split(dataset, partition)
-            parts_of = classes_of(partition) if self._shipped is None else [*map(list, self._shipped.parts.values())]
-            train_classes, val_classes, test_classes = parts_of
-        if (train_classes is None) != (val_classes is None) or (train_classes is None and test_classes is not None):
-            raise InputError("train_classes and val_classes go together; name both, or none for a split by seed")
-        self._named: dict[Stage, list[str]] = {}
-        if train_classes is not None:
-            parts = (train_classes, val_classes or (), test_classes or ())
-            self._named = {stage: list(names) for stage, names in zip(STAGES, parts, strict=True) if names}
-            if self._shipped is None:
-                refuse_shared_classes(self._named)
+        self._chosen = NamedClasses(dataset, train_classes, val_classes, test_classes, partition)
         self.source = dataset
         self.sizes, self.split_seed, self.split_depth = tuple(sizes), split_seed, split_depth
         self.leave_out_small, self.left_out = leave_out_small, list[str]()
@@ -210,9 +177,9 @@ class EpisodicData(ResumableData):
         names = inspect.signature(EpisodicData).parameters.keys() - _NO_SETTINGS
         tree = self.taxonomy if self.split_depth is not None else None
         return {
-            "classes": self._named,
+            "classes": self._chosen.classes,
             "split_taxonomy": None if tree is None else tree.to_dict(),
-            **({} if self._shipped is None else {"split": self._shipped.name}),
+            **self._chosen.describe(),
             **{name: getattr(self, name) for name in sorted(names)},
         }
 
@@ -225,12 +192,12 @@ class EpisodicData(ResumableData):
         if self._parts:
             return
         features = self._features()
-        self._classes_of = self._named or self._split(features)
-        self._all, self._parts = features, self._divide(features)
+        self._classes_of = self._chosen.classes or self._split(features)
+        self._all, self._parts = features, self._chosen.divide(features, self._classes_of)
         self._episodes(self.part("train"))
         for part in STAGES[1:]:
             if part in self._parts:
-                self._check_evaluation(part)
+                self._evaluation().check(self.part(part))
 
     def setup_for(self, encoder: Encoder) -> None:
         """Does what `setup` does where no trainer runs: `part` and `evaluate` then work for this encoder."""
@@ -246,68 +213,41 @@ class EpisodicData(ResumableData):
         """Clips of the validation classes and, where whitening is fitted, clips to fit it to; or episodes."""
         if self._on_episodes():
             return [self._evaluation_loader("val")]
-        loaders = [self._clips(self._given("val"), self.max_windows)]
+        loaders = [self._clips(self._given("val"))]
         if getattr(self._learner(), "fits_whitening", self._encoder().whitening is not None):
-            loaders.append(self._clips(_whitening_clips(self._given("train", "val")), self.max_windows))
+            loaders.append(self._clips(whitening_clips(self._given("train", "val"))))
         return loaders
 
     def test_dataloader(self) -> DataLoader[Any]:
-        if self._on_episodes():
-            return self._evaluation_loader("test")
-        return self._clips(self._given("test"), self.max_windows)
+        return self._evaluation_loader("test") if self._on_episodes() else self._clips(self._given("test"))
 
     def whitening_part(self) -> ClassConditionalDataset:
         """Training clips that say how clips of one class differ: recordings, where there are any, and no copies.
 
         A few hundred, spread over all classes, are enough, and are embedded before each validation.
         """
-        return _whitening_clips(self.part("train"))
+        return whitening_clips(self.part("train"))
 
     def evaluate(self, stage: Stage, embeddings: Tensor, head: Head) -> EpisodeReport:
         """Runs the episodes of a stage on the embeddings of its clips ``(N, dim)``."""
-        part = self.part(stage)
-        report = evaluate_episodes(
-            embeddings,
-            part.targets,
-            head,
-            self._ways(part),
-            self.eval_n_support,
-            self.eval_n_query,
-            self.eval_episodes,
-            # Another stream of episodes than the training's, the same in every epoch.
-            seed=self.seed + STAGES.index(stage),
-            groups=part.groups if self.split_groups else None,
-            class_names=part.classes,
-            is_synthetic=part.is_synthetic,
-            taxonomy=self.taxonomy,
-        )
+        report = self._evaluation().run(self.part(stage), embeddings, head, self._evaluation_seed(stage))
         return replace(report, trained_on=self.trained_on(stage))
 
     def evaluation_episodes(self, stage: Stage) -> EpisodeDataset:
         """The same episodes as `evaluate` takes, of clips instead of embeddings; of each clip one window."""
-        part = self.part(stage)
-        return EpisodeDataset(
-            part,
-            self._ways(part),
-            self.eval_n_support,
-            self.eval_n_query,
-            self.eval_episodes,
-            seed=self.seed + STAGES.index(stage),
-            split_groups=self.split_groups,
-        )
+        return self._evaluation().episodes(self.part(stage), self._evaluation_seed(stage))
 
     def trained_on(self, stage: Stage) -> list[str]:
         """The classes of a stage that training has seen, where a split that comes with the data set has such."""
-        return [] if self._shipped is None else self._shipped.trained_on(stage)
+        return self._chosen.trained_on(stage)
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint's card says of the data."""
         parts = {f"{stage}_classes": part.classes for stage, part in self._parts.items()}
         train = self.part("train")
         left_out = {"left_out_classes": self.left_out} if self.left_out else {}
-        split = {} if self._shipped is None else {"split": self._shipped.name}
         about = {"name": train.name, "is_synthetic": train.is_synthetic, "n_clips": len(train)}
-        return {**about, **split, **parts, **left_out}
+        return {**about, **self._chosen.describe(), **parts, **left_out}
 
     def _learner(self) -> pl.LightningModule | None:
         return None if self.trainer is None else self.trainer.lightning_module
@@ -328,18 +268,8 @@ class EpisodicData(ResumableData):
     def _features(self) -> ClassConditionalDataset:
         """All features, cut to the duration that the network sees."""
         encoder = self._encoder()
-        source = open_source(self.source, encoder)
-        if self._shipped is not None:
-            source, self._clips_of = clips_of_stages(source, self._shipped)
+        source = self._chosen.clips(open_source(self.source, encoder))
         return stored_features(source, encoder, self.duration, self.trim_db, self.seed, self.cache_dir)
-
-    def _divide(self, items: ClassConditionalDataset) -> dict[Stage, Subset]:
-        """The parts of all clips, as features or as embeddings."""
-        originals = items.originals()  # augmented copies are for training alone
-        return {
-            part: (items if part == "train" else originals).subset(names, self._clips_of.get(part))
-            for part, names in self._classes_of.items()
-        }
 
     def _given(self, part: Stage, stage: Stage | None = None) -> Subset:
         """The clips of a part as a stage's loaders give them (its own by default): features or embeddings."""
@@ -349,23 +279,14 @@ class EpisodicData(ResumableData):
             return features
         self.embedded.add(stage)
         with one_process_first(self.trainer):
-            return self._divide(stored_embeddings(self._all, encoder, self.max_windows, self.cache_dir))[part]
+            embeddings = stored_embeddings(self._all, encoder, self.max_windows, self.cache_dir)
+        return self._chosen.divide(embeddings, self._classes_of)[part]
 
     def _split(self, features: ClassConditionalDataset) -> dict[Stage, list[str]]:
         classes = features.classes
         if self.leave_out_small:
-            classes, self.left_out = enough_clips(
-                features.originals(),
-                max(self.n_support, self.eval_n_support),
-                max(self.n_query, self.eval_n_query),
-                self.split_groups,
-            )
-            if self.left_out:
-                warnings.warn(
-                    f"{features.name}: left out, for want of clips (or of recordings to tell apart), were "
-                    f"{len(self.left_out)} of {len(features.classes)} classes: {', '.join(self.left_out)}",
-                    stacklevel=2,
-                )
+            n_support, n_query = max(self.n_support, self.eval_n_support), max(self.n_query, self.eval_n_query)
+            classes, self.left_out = without_small_classes(features, n_support, n_query, self.split_groups)
         return split_by_seed(features.name, classes, self.sizes, self.split_seed, self.taxonomy, self.split_depth)
 
     def _episodes(self, train: Subset) -> EpisodeDataset:
@@ -377,44 +298,20 @@ class EpisodicData(ResumableData):
             n_episodes=_ENDLESS,
             seed=self.seed,
             split_groups=self.split_groups,
-            class_augment=VirtualInstruments() if self.augment else None,
+            class_augment=VirtualInstruments.for_front_end(self._encoder().front_end) if self.augment else None,
         )
 
-    def _clips(self, part: ClassConditionalDataset, max_windows: int) -> DataLoader[Window]:
-        windows = ClipWindows(part, int(part.length or 0), max_windows)
-        share = Share(len(windows), *self._process())
-        return DataLoader(
-            windows,
-            batch_size=_CLIPS_PER_BATCH,
-            sampler=share,
-            num_workers=self.num_workers,
-            generator=torch.Generator(),  # else it would take a number from the global random state
-        )
+    def _clips(self, part: ClassConditionalDataset) -> DataLoader[Window]:
+        return clip_loader(part, self.max_windows, self._process(), self.num_workers)
+
+    def _evaluation(self) -> Evaluation:
+        numbers = (self.eval_n_way, self.eval_n_support, self.eval_n_query, self.eval_episodes)
+        return Evaluation(*numbers, self.split_groups, self.taxonomy)
+
+    def _evaluation_seed(self, stage: Stage) -> int:
+        """Another stream of episodes than the training's, the same in every epoch."""
+        return self.seed + STAGES.index(stage)
 
     def _evaluation_loader(self, stage: Stage) -> DataLoader[Episode]:
-        return DataLoader(
-            self.evaluation_episodes(stage),
-            sampler=Share(self.eval_episodes, *self._process()),
-            num_workers=self.num_workers,
-            collate_fn=collate_episodes,
-            generator=torch.Generator(),
-        )
-
-    def _ways(self, part: Subset) -> int:
-        return min(5, len(part.classes)) if self.eval_n_way is None else self.eval_n_way
-
-    def _check_evaluation(self, stage: Stage) -> None:
-        """Raises the error that names what is missing before training rather than after its first epoch."""
-        part = self.part(stage)
-        groups = part.groups if self.split_groups else None
-        EpisodeSampler(part.targets, self._ways(part), self.eval_n_support, self.eval_n_query, 0, groups, part.classes)
-        if self.taxonomy is not None:
-            self.taxonomy.prune(part.classes)
-
-
-def _whitening_clips(train: ClassConditionalDataset) -> ClassConditionalDataset:
-    train = train.originals()
-    if train.recorded_classes:
-        train = train.subset(classes=train.recorded_classes)
-    stride = -(-len(train) // _WHITENING_CLIPS)
-    return train.subset(indices=np.argsort(train.targets, kind="stable")[::stride])
+        episodes = self.evaluation_episodes(stage)
+        return episode_loader(episodes, self.eval_episodes, self._process(), self.num_workers)

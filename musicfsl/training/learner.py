@@ -172,8 +172,10 @@ class EpisodicLearner(pl.LightningModule):
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
             return optimizer
+        total = max(2, int(steps))
+        # The rate rises for a fifth of the steps, but for more than one: torch divides by that number less one.
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=self.learning_rate, total_steps=max(2, int(steps)), pct_start=0.2
+            optimizer, max_lr=self.learning_rate, total_steps=total, pct_start=max(0.2, 1.5 / total)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -203,7 +205,8 @@ class EpisodicLearner(pl.LightningModule):
 
     def _embedded(self, x: Tensor, stage: Stage, raw: bool = False) -> Tensor:
         """Embeddings ``(B, dim)`` of what a stage's loaders give, stored or computed; ``raw`` ones are not whitened."""
-        data = getattr(self.trainer, "datamodule", None)
+        # A step by hand, as in a notebook, has no trainer; asking for `self.trainer` would raise.
+        data = getattr(self._trainer, "datamodule", None)
         if not isinstance(data, EpisodicData) or stage not in data.embedded:
             return self.encoder.raw(x) if raw else self(x)
         if not is_frozen(self.encoder):

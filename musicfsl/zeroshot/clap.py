@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from musicfsl._clap_files import ClapText, read_clap_text
 from musicfsl._hub_files import fitting
@@ -95,7 +96,7 @@ class ClapTexts(SideInformation):
             self._vectors[said] = np.mean(vectors, axis=0, dtype=np.float32)
         return self._vectors[said].copy()
 
-    def score(self, embeddings: ArrayLike, names: Sequence[str]) -> NDArray[np.float32]:
+    def score(self, embeddings: ArrayLike | Tensor, names: Sequence[str]) -> NDArray[np.float32]:
         """Scores of sounds for classes: their cosines times the learned `scale`.
 
         A softmax over the classes makes probabilities of them, as the contrastive loss that CLAP was trained with does.
@@ -111,7 +112,7 @@ class ClapTexts(SideInformation):
         Raises:
             InputError: the embeddings have another size or are not finite, or see `SideInformation`.
         """
-        z = np.asarray(embeddings, dtype=np.float32)
+        z = np.asarray(embeddings.detach().cpu() if isinstance(embeddings, Tensor) else embeddings, dtype=np.float32)
         if z.ndim != 2 or z.shape[1] != self.dim:
             raise InputError(
                 f"embeddings have shape {z.shape}; expected (N, {self.dim}), as ClapEncoder of {self._model_name} "

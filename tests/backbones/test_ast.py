@@ -336,6 +336,7 @@ class TestHub:
             return str(published / file)
 
         monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+        monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda url: None)
         encoder = AstEncoder.from_pretrained(HUB_NAME)
         files = ("config.json", "preprocessor_config.json", "model.safetensors")
         assert asked == [(HUB_NAME, file) for file in files]
@@ -352,6 +353,7 @@ class TestHub:
             return str(tmp_path / file)
 
         monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+        monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda url: None)
         with pytest.raises(CheckpointError, match="a model of type 'wav2vec2', not an Audio Spectrogram Transformer"):
             AstEncoder.from_pretrained("facebook/wav2vec2-base")
         assert asked == ["config.json"]
@@ -363,6 +365,7 @@ class TestHub:
             raise ConnectionError("Name or service not known.\nmore lines")
 
         monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+        monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda url: None)
         with pytest.raises(CheckpointError) as raised:
             AstEncoder.from_pretrained(HUB_NAME, cache_dir=tmp_path)
         folder = tmp_path / "ast" / "MIT--ast-finetuned-speech-commands-v2"
@@ -375,6 +378,35 @@ class TestHub:
         for path in published.iterdir():
             (folder / path.name).write_bytes(path.read_bytes())
         assert AstEncoder.from_pretrained(HUB_NAME, cache_dir=tmp_path).front_end.std == STD
+
+    def test_no_network_is_noticed_at_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A download tries again and again, and says so in many lines."""
+        asked: list[str] = []
+
+        def download(name: str, file: str, local_files_only: bool = False) -> str:
+            assert local_files_only, "it was tried without a connection"
+            raise FileNotFoundError(file)
+
+        def metadata(url: str) -> None:
+            asked.append(url)
+            raise ConnectionError("[Errno 111] Connection refused")
+
+        monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+        monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", metadata)
+        with pytest.raises(CheckpointError, match=r"cannot be downloaded \(\[Errno 111\] Connection refused\)"):
+            AstEncoder.from_pretrained(HUB_NAME, cache_dir=tmp_path)
+        (url,) = asked
+        assert url.endswith(f"/{HUB_NAME}/resolve/main/config.json")
+
+    def test_a_name_that_the_hub_does_not_know(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from huggingface_hub.utils import RepositoryNotFoundError
+
+        def metadata(url: str) -> None:
+            raise RepositoryNotFoundError.__new__(RepositoryNotFoundError)  # made in full, it wants the hub's answer
+
+        monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", metadata)
+        with pytest.raises(CheckpointError, match=r"the hub has no such model"):
+            AstEncoder.from_pretrained("MIT/ast", cache_dir=tmp_path)
 
 
 class TestBadCheckpoints:
@@ -426,6 +458,9 @@ class TestBadCheckpoints:
             ("preprocessor_config.json", {"num_mel_bins": 64}, "num_mel_bins 64, but its config.json has 128 mel"),
             ("preprocessor_config.json", {"max_length": 128}, "max_length 128, but its config.json has 1024 frames"),
             ("preprocessor_config.json", {"mean": None}, "mean None; expected a number"),
+            ("preprocessor_config.json", {"std": 0}, "preprocessor_config.json has std 0; expected .* above 0"),
+            ("preprocessor_config.json", {"mean": float("inf")}, "has mean inf; expected a finite number, so"),
+            ("config.json", {"patch_size": 500}, "patches of 500 by 500, but 128 bands and 1024 frames"),
             (
                 "preprocessor_config.json",
                 {"feature_extractor_type": "Wav2Vec2FeatureExtractor"},
@@ -452,6 +487,24 @@ class TestBadCheckpoints:
 
         save_file({"weight": torch.zeros(2)}, copied / "model.safetensors")
         with pytest.raises(CheckpointError, match="holds no AST: 'embeddings.position_embeddings' is missing"):
+            AstEncoder.from_pretrained(copied)
+
+    @pytest.mark.parametrize(
+        ("damage", "message"),
+        [
+            (lambda tensor: tensor[0], r"holds no AST: 'embeddings.position_embeddings' has the shape \(1214, 24\)"),
+            (lambda tensor: tensor.to(torch.int8), "whole numbers, NaN or infinite values in '.*position_embeddings'"),
+            (lambda tensor: tensor * torch.nan, "whole numbers, NaN or infinite values in '.*position_embeddings'"),
+        ],
+    )
+    def test_damaged_weights(self, damage: Callable[[Tensor], Tensor], message: str, copied: Path) -> None:
+        from safetensors.torch import load_file, save_file
+
+        path = copied / "model.safetensors"
+        weights = load_file(path)
+        (name,) = (name for name in weights if name.endswith("position_embeddings"))
+        save_file({**weights, name: damage(weights[name]).contiguous()}, path)
+        with pytest.raises(CheckpointError, match=message):
             AstEncoder.from_pretrained(copied)
 
 

@@ -66,7 +66,7 @@ def embedded(model: nn.Module, **inputs: Tensor) -> Tensor:
 
 
 class TestFrontEnd:
-    @pytest.mark.parametrize("n_samples", [480000, 480000 // 3, 70001, 240001, 700, 3])
+    @pytest.mark.parametrize("n_samples", [480000, 480000 // 3, 70001, 240001, 700])
     def test_equals_the_extractor(self, n_samples: int) -> None:
         wave = 0.1 * torch.randn(2, 1, n_samples, generator=torch.Generator().manual_seed(0))
         extractor = transformers.ClapFeatureExtractor(frequency_min=50, truncation="rand_trunc")
@@ -180,7 +180,9 @@ class TestLengths:
     def test_longer_clips_are_refused(self) -> None:
         encoder = ClapEncoder(**SMALL).eval()
         assert encoder(torch.zeros(1, 1, 480479)).shape == (1, 20)
-        with pytest.raises(InputError, match=r"1002 frames, but CLAP takes up to 1001, which are 10 s; .* windows"):
+        with pytest.raises(
+            InputError, match=r"1002 frames, but CLAP takes up to 1001, which are 10 s; .* shorter duration="
+        ):
             encoder(torch.zeros(1, 1, 480480))
 
     def test_windows_of_waves_and_of_stored_features(self, make_tones: Callable[..., Any], tmp_path: Path) -> None:
@@ -268,6 +270,7 @@ class TestHub:
             return str(clap[0] / file)
 
         monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+        monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda url: None)
         assert ClapEncoder.from_pretrained(HUB_NAME).dim == 20
         assert asked == [(HUB_NAME, file) for file in FILES]
 
@@ -282,6 +285,7 @@ class TestHub:
             return str(tmp_path / file)
 
         monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+        monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda url: None)
         with pytest.raises(CheckpointError, match=r"a model of type 'clip', not CLAP \('clap'\); give one, such as"):
             ClapEncoder.from_pretrained("openai/clip-vit-base-patch32")
         with pytest.raises(InputError, match="the sample rate is 16000 Hz, but CLAP is made for 48000 Hz"):
@@ -295,6 +299,7 @@ class TestHub:
             raise ConnectionError("Name or service not known.\nmore lines")
 
         monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+        monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda url: None)
         with pytest.raises(CheckpointError) as raised:
             ClapEncoder.from_pretrained(HUB_NAME, cache_dir=tmp_path)
         folder = tmp_path / "clap" / "laion--clap-htsat-unfused"
@@ -363,6 +368,15 @@ class TestBadCheckpoints:
     def test_preprocessors_that_do_not_fit(self, changes: dict[str, Any], message: str, copied: Path) -> None:
         change(copied / "preprocessor_config.json", **changes)
         with pytest.raises(CheckpointError, match=message):
+            ClapEncoder.from_pretrained(copied)
+
+    def test_damaged_weights(self, copied: Path) -> None:
+        from safetensors.torch import load_file, save_file
+
+        weights = load_file(copied / "model.safetensors")
+        weights["audio_projection.linear1.bias"].fill_(float("nan"))
+        save_file(weights, copied / "model.safetensors")
+        with pytest.raises(CheckpointError, match=r"NaN or infinite values in 'audio_projection.linear1.bias'"):
             ClapEncoder.from_pretrained(copied)
 
     @pytest.mark.parametrize(

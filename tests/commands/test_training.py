@@ -63,6 +63,12 @@ def test_fit_then_test_and_evaluate(folder: Path, tmp_path: Path, capsys: pytest
     again = capsys.readouterr().out
     assert result["test"]["text"] in again
 
+    rest = ["--data", str(folder), "--ckpt_path", str(best), "--output", str(tmp_path / "o")]
+    assert main(["test", *rest, *options(**{"--model.encoder.widths": "[8, 8, 8, 16]"})]) == 2
+    assert "is of another network than these options describe; begin them with" in capsys.readouterr().err
+    assert main(["test", "--config", str(log / "config.yaml"), *rest]) == 0  # as the message says
+    assert result["test"]["text"] in capsys.readouterr().out
+
     arguments = [
         "--n-way",
         "2",
@@ -108,6 +114,9 @@ def test_a_damaged_checkpoint_is_one_line(folder: Path, tmp_path: Path, capsys: 
     [
         (["fit", "--data", "no/folder"], "'no/folder' is no folder"),
         (["fit", "--trainer.max_epoch", "3"], "max_epoch"),
+        (["fit", "--trainer.accelerator", "tpu"], "Lightning's trainer cannot be made as asked for: "),
+        (["fit", "--trainer.accelerator", "abacus"], "Lightning's trainer cannot be made as asked for: "),
+        (["fit", "--trainer.fast_dev_run", "-1"], "Lightning's trainer cannot be made as asked for: fast_dev_run=-1"),
         (["fit", "--data.n_way", "many"], "n_way"),
         (["fit", "--model.encoder.colour", "red"], "colour"),
         (["fit", "--config", "no.yaml"], "no.yaml"),

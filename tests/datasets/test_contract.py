@@ -26,6 +26,7 @@ from musicfsl.datasets import (
     SpeechCommands,
     SyntheticInstruments,
     SyntheticMixtures,
+    SyntheticWords,
     TinySOL,
     WindowedRecordings,
 )
@@ -77,6 +78,11 @@ def synthetic_mixtures(places: Places, **settings: Any) -> ClassConditionalDatas
     return SyntheticMixtures(**{"subset": "validation", **small, "cache_dir": places.cache, **settings}, progress=False)
 
 
+def synthetic_words(places: Places, **settings: Any) -> ClassConditionalDataset:
+    small = {"n_speakers": 2, "takes": 2, "classes": ["yes", "no"], "sample_rate": 8000, "progress": False}
+    return SyntheticWords(**{**small, "cache_dir": places.cache, **settings})
+
+
 # Stored features and embeddings obey the same contract: add them here with is_wave=False.
 ROWS = {
     "folder": Row(
@@ -118,6 +124,10 @@ ROWS = {
     "synthetic mixtures, testing": Row(
         make=lambda at: synthetic_mixtures(at, subset="testing", duration=3.0),
         changed=lambda at: synthetic_mixtures(at, subset="testing", duration=3.0, vocabulary=["Violin", "Flute"]),
+    ),
+    "synthetic words": Row(
+        make=lambda at: synthetic_words(at),
+        changed=lambda at: synthetic_words(at, seed=1),
     ),
     "windows": Row(
         make=lambda at: WindowedRecordings.from_folder(at.long, hop_length=0.5),

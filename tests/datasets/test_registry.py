@@ -30,7 +30,7 @@ SMALL = {"n_players": 1, "notes_per_player": 1, "classes": ["Flute", "Violin"], 
 
 def test_every_name_can_be_described_and_imported() -> None:
     recorded = ["tinysol", "medley_solos_db", "irmas", "medleydb", "katunog", "speech_commands"]
-    assert dataset_names() == ["synthetic", "synthetic_mixtures", *recorded]
+    assert dataset_names() == ["synthetic", "synthetic_mixtures", "synthetic_words", *recorded]
     for name in dataset_names():
         info = dataset_info(name)
         module, _, class_name = info.class_path.partition(":")

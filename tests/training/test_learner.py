@@ -77,6 +77,14 @@ def test_training_step_is_the_mean_over_its_episodes(make_learner, make_data, ma
     torch.testing.assert_close(step_of(learner)(batch), torch.stack(losses).mean())
 
 
+def test_a_step_by_hand_needs_no_trainer(make_learner, make_data) -> None:
+    learner, data = make_learner(), make_data()
+    data.setup_for(learner.encoder)
+    batch = next(iter(data.train_dataloader()))
+    learner.log = lambda *_, **__: None
+    assert torch.isfinite(learner.train().training_step(batch, 0))
+
+
 def test_epochs_see_different_episodes_and_runs_the_same(make_learner, make_data, make_trainer) -> None:
     seen: list[list[torch.Tensor]] = []
 
@@ -180,6 +188,13 @@ def test_learning_rate_goes_up_and_down(make_learner, make_data, make_trainer) -
     assert max(rates) == pytest.approx(3e-3, rel=0.05)
     assert rates[0] < max(rates) / 10
     assert rates[-1] < max(rates) / 10
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 5, 6, 10])
+def test_any_number_of_steps_has_a_learning_rate(make_learner, make_data, make_trainer, steps: int) -> None:
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(make_learner(), datamodule=make_data(episodes_per_epoch=steps))
+    assert trainer.global_step == steps
 
 
 def test_biases_and_temperature_are_not_decayed(make_learner, make_data, make_trainer) -> None:

@@ -75,6 +75,27 @@ def test_unknown_name(words, tmp_path: Path, make_data) -> None:
         make_data(words, partition="few-shot", train_classes=["no"], val_classes=["go"])
 
 
+def test_a_data_set_without_splits(make_data) -> None:
+    with pytest.raises(InputError, match=r"'few-shot' is neither a file nor .* comes with my_sounds/. It has none"):
+        make_data("my_sounds/", partition="few-shot")
+
+
+@pytest.mark.parametrize("lacking", ["a word", "a word in one subset", "a subset"])
+def test_a_data_set_that_lacks_something(words, lacking: str, make_data, make_learner) -> None:
+    word = np.array(words.classes)[words.targets] == "bed"
+    if lacking == "a word":
+        words.targets[word] = words.classes.index("cat")
+    else:
+        gone = np.array(words.part) == "validation"
+        words.part = np.where(gone & word if "word" in lacking else gone, "training", words.part).tolist()
+    named = "bed, bird, left, nine, up" if lacking == "a subset" else "bed"
+    expected = (
+        f"speech_commands has no clips of {named} in the official subset 'validation', which the split 'few-shot'"
+    )
+    with pytest.raises(InputError, match=expected):
+        make_data(words, partition="few-shot", **SMALL).setup_for(make_learner().encoder)
+
+
 def test_stored_features_do_not_tell_the_subsets(words, tmp_path: Path, make_data, make_learner) -> None:
     encoder = make_learner().encoder
     store = FeatureStore.build(words, encoder.front_end, cache_dir=tmp_path, progress=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from typing import Literal, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from musicfsl.datasets.base import ClassConditionalDataset
 from musicfsl.datasets.registry import dataset_info, dataset_names
 from musicfsl.errors import InputError
+from musicfsl.training._class_splits import Stage
 from musicfsl.training.tagging.batches import multi_hot
 
 __all__ = [
@@ -22,8 +23,6 @@ __all__ = [
     "groups_set_aside",
     "warn_of_missing_classes",
 ]
-
-Stage = Literal["train", "val", "test"]
 
 #: Stage -> what data sets that come in three parts call it.
 SUBSETS: dict[Stage, str] = {"train": "training", "val": "validation", "test": "testing"}

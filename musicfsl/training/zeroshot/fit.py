@@ -122,7 +122,8 @@ def pretrain_encoder(
     """
     if n_steps < 1:
         raise InputError(f"n_steps is {n_steps}; expected 1 or more")
-    episodes = EpisodeDataset(clips, 20, 3, 3, n_episodes=n_steps, seed=seed, class_augment=VirtualInstruments())
+    virtual = VirtualInstruments.for_front_end(encoder.front_end)
+    episodes = EpisodeDataset(clips, 20, 3, 3, n_episodes=n_steps, seed=seed, class_augment=virtual)
     loader: DataLoader[Episode] = EpisodeLoader(episodes, Share(n_steps))
     with lightning_messages(progress):
         _unwatched(1, progress).fit(EpisodicLearner(encoder, PrototypicalHead("cosine")), loader, [])
