@@ -19,7 +19,7 @@ PEERS: dict[str, tuple[str, dict[str, Any]]] = {
     "bd-cspn": ("BDCSPN", {"feature_normalization": 2.0}),
     "laplacian-shot": ("LaplacianShot", {"feature_normalization": 2.0}),
     "tim": ("TIM", {"feature_normalization": 2.0}),
-    "pt-map": ("PTMAP", {}),
+    "pt-map": ("PTMAP", {"feature_normalization": 2.0}),
     "transductive-fine-tuning": ("TransductiveFinetuning", {"feature_normalization": 2.0}),
 }
 

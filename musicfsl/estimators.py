@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["HeadClassifier"]
 
 
-class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class HeadClassifier(ClassifierMixin, BaseEstimator):
     """Any head as a scikit-learn classifier: each row of ``X`` is an embedding.
 
     It computes in float64. An inductive head passes scikit-learn's ``check_estimator``. A transductive one looks at all
@@ -58,14 +58,16 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Learns from embeddings ``(N, dim)`` and their labels ``(N,)``, of any type that scikit-learn takes."""
-        X, y = _validated(self, X, y, reset=True)
-        check_classification_targets(y)
-        self.classes_, targets = np.unique(y, return_inverse=True)
+        rows, labels = _validated(self, X, y, reset=True)
+        check_classification_targets(labels)
+        self.classes_, targets = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise InputError(f"y holds one class only ({self.classes_[0]!r}); give examples of two classes or more")
         self.head_ = self._built_head()
         with torch.no_grad():
-            self.state_ = self.head_.adapt(_tensor(X), torch.from_numpy(targets.astype(np.int64)), self._class_names())
+            self.state_ = self.head_.adapt(
+                _tensor(rows), torch.from_numpy(targets.astype(np.int64)), self._class_names()
+            )
         return self
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:

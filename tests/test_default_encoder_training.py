@@ -33,7 +33,7 @@ def synthetic(make_tones: Callable[..., ClassConditionalDataset]) -> ClassCondit
 
 @pytest.fixture(scope="module")
 def recordings(make_tones: Callable[..., ClassConditionalDataset]) -> ClassConditionalDataset:
-    waves = make_tones(n_classes=4, n_clips=8, name="recorded")
+    waves = make_tones(n_classes=6, n_clips=8, name="recorded")
     waves.groups, waves.is_synthetic = None, False
     return waves
 
@@ -41,7 +41,7 @@ def recordings(make_tones: Callable[..., ClassConditionalDataset]) -> ClassCondi
 class TestCopies:
     @pytest.fixture
     def copies(self, recordings: ClassConditionalDataset) -> AugmentedCopies:
-        return AugmentedCopies(recordings, RandomEffects(["room", "noise"]), n_copies=2)
+        return AugmentedCopies(recordings, RandomEffects(["room", "noise"], n_effects=(1, 2)), n_copies=2)
 
     def test_originals_come_first_and_unchanged(
         self, copies: AugmentedCopies, recordings: ClassConditionalDataset
@@ -129,15 +129,19 @@ def test_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_whitening_takes_originals_and_so_many_copies(recordings: ClassConditionalDataset) -> None:
     source = AugmentedCopies(recordings, RandomEffects(["gain"], n_effects=(1, 1)), n_copies=3)
     n = len(recordings)
-    for whitened, expected in ((0, n), (1, 2 * n), (3, 4 * n)):
-        part = tool.Recipe(whitened_copies=whitened)._whitening_part(source.subset(recordings.classes[:4]))
+    for whitened, expected in ((0, n), (0.5, 1.5 * n), (1, 2 * n), (9, 4 * n)):
+        part = tool.Recipe(whitened_copies=whitened)._whitening_part(source.subset(recordings.classes))
         assert len(part) == expected
-        assert (np.bincount(part.targets) == expected / 4).all()
+        assert not part.is_copy[:n].any()
+        if whitened:
+            assert {*part.targets[n:]} == {*recordings.targets}  # copies of all classes
+        assert len(np.unique(part.indices)) == len(part)
 
 
 def test_the_measurement_goes_on_where_it_was_cut_off(
     recordings: ClassConditionalDataset,
     synthetic: ClassConditionalDataset,
+    make_tones: Callable[..., ClassConditionalDataset],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -150,28 +154,31 @@ def test_the_measurement_goes_on_where_it_was_cut_off(
 
     monkeypatch.setattr(tool.Recipe, "train", spy)
 
+    far = make_tones(n_classes=5, n_clips=8, name="far")
+    far.groups = np.tile(np.arange(8) % 2, 5)  # two speakers, who say every word
+
     def experiment(seeds: tuple[int, ...]) -> default_encoder.Experiment:
         return default_encoder.Experiment(
-            recordings, synthetic, synthetic, RECIPE, seeds, n_splits=2, shots=(1, 2), n_query=2, n_episodes=20,
+            recordings, synthetic, far, RECIPE, seeds, n_splits=1, shots=(1, 2), n_query=2, n_episodes=20,
             kept=tmp_path / "kept.jsonl", progress=False,
         )  # fmt: skip
 
     experiment((0,)).run()
-    assert len(heard) == 2 * 2
+    assert len(heard) == 2
     results = experiment((0, 1)).run()
-    assert [seed for seed, _ in heard] == [0] * 4 + [1] * 4  # nothing is trained twice
+    assert [seed for seed, _ in heard] == [0, 0, 1, 1]  # nothing is trained twice
     tested = [row["tested"] for row in results.rows if row["data"] == "recorded"][:: 2 * 2]
     for (_, known), unknown in zip(heard, tested, strict=True):
-        assert len(unknown) == 2
+        assert len(unknown) == 3
         assert not known & set(unknown)
 
     summary = results.summary()
     assert len(summary) == 2 * 2 * 2  # data sets, shots, lines
-    assert [row["data"] for row in summary] == ["recorded"] * 4 + ["made"] * 4
+    assert [row["data"] for row in summary] == ["recorded"] * 4 + ["far"] * 4
     for row in summary:
-        assert row["n_tests"] == 8
+        assert row["n_tests"] == 4
         assert row["lowest"] <= row["mean"] <= row["highest"]
-    by_hand = [row["mean"] for row in results.rows if row["data"] == "made" and row["n_support"] == 2]
+    by_hand = [row["mean"] for row in results.rows if row["data"] == "far" and row["n_support"] == 2]
     assert summary[-1]["line"] == results.rows[-1]["line"]
     assert np.isclose(np.mean(by_hand), (summary[-1]["mean"] + summary[-2]["mean"]) / 2)
     assert str(results).count("\n") == 3 + len(summary)
@@ -180,7 +187,7 @@ def test_the_measurement_goes_on_where_it_was_cut_off(
     path.write_text(json.dumps({"summary": summary}))
     metrics = tool.metrics_of(path)
     assert len(metrics) == 2 * len(summary)
-    assert metrics["made, 2-shot, encoder, cosine prototypes: accuracy"] == summary[-1]["mean"]
+    assert metrics["far, 2-shot, encoder, cosine prototypes: accuracy"] == summary[-1]["mean"]
 
 
 def test_halves_are_disjoint_and_differ_by_split() -> None:
@@ -193,7 +200,7 @@ def test_halves_are_disjoint_and_differ_by_split() -> None:
 
 
 def test_several_folders_are_merged(recordings: ClassConditionalDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = iter([recordings.subset(recordings.classes[:2]), recordings.subset(recordings.classes[2:])])
+    opened = iter([recordings.subset(recordings.classes[:4]), recordings.subset(recordings.classes[4:])])
     monkeypatch.setattr(tool, "AudioFolder", lambda folder, duration: next(opened))
     merged = tool.open_recordings(["a", "b"])
     assert isinstance(merged, Merged)

@@ -6,8 +6,9 @@ Each step is a file: `sounds` and `examples` take what users give, `listening` d
 kept of it, `model` learns from that, `classifier` is the whole, `checkpoints` writes it down.
 """
 
+from musicfsl.classifier.answers import UNKNOWN, Classification, Neighbour
 from musicfsl.classifier.checkpoints import ClassifierCard, load_classifier, save_classifier
-from musicfsl.classifier.classifier import UNKNOWN, Classification, FewShotClassifier, Neighbour
+from musicfsl.classifier.classifier import FewShotClassifier
 from musicfsl.classifier.listening import Unusable
 from musicfsl.classifier.methods import METHODS
 from musicfsl.classifier.model import calibrated_distance

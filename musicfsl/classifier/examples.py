@@ -110,8 +110,7 @@ def _of_folder(root: Path) -> list[Example]:
         )
     if left_out:
         warnings.warn(
-            f"{len(left_out)} files in {printable(root)} are no recordings in a class folder and were left out: "
-            f"{named(left_out)}",
+            f"what is no recording in a class folder was left out of {printable(root)}: {named(left_out)}",
             stacklevel=4,
         )
     table = read_window_table(root, paths)

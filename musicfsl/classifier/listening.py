@@ -93,7 +93,8 @@ def listen(
             embedding of it.
     """
     collected = _Collected(encoder, len(sounds))
-    positions, contents, unusable, clipped = [], [], [], []
+    positions: list[int] = []
+    contents, unusable, clipped = [], [], []
     was_training = encoder.training
     encoder.eval()
     try:
@@ -174,7 +175,7 @@ def _pieces(sound: Sound, sample_rate: int, window: float, max_windows: int) -> 
             return
         wave = load_audio(source, sample_rate)
     elif isinstance(source, Item):
-        wave = _resampled(source.dataset.read(source.index), source.dataset.sample_rate, sample_rate)
+        wave = _resampled(source.dataset.read(source.position), source.dataset.sample_rate, sample_rate)
     else:
         wave = _resampled(source.wave, source.rate or sample_rate, sample_rate)
     seconds = wave.shape[1] / sample_rate

@@ -62,7 +62,7 @@ class ExampleModel:
         standardize: bool,
         temperature: float | None = None,
         threshold: float | None = None,
-        false_rejections: float = 0.05,
+        false_rejections: float = 0.1,
     ) -> None:
         self._standardizer = Standardizer(support.z, _SCALE_FLOOR) if standardize else None
         self.head = head.eval()

@@ -49,7 +49,7 @@ class Item(NamedTuple):
     """An item of a data set of waves."""
 
     dataset: ClassConditionalDataset
-    index: int
+    position: int
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def _parser() -> CommandParser:
         metavar="NAME|CHECKPOINT",
         help="default, mfcc, cnn14, ast, clap, or a .ckpt or .safetensors (default: the small network that is shipped)",
     )
-    parser.add_argument("--method", metavar="NAME", help="what learns from the embeddings (default: lda)")
+    parser.add_argument("--method", metavar="NAME", help="what learns from the embeddings (default: ridge)")
     parser.add_argument("--window", type=float, metavar="S", help="seconds heard at a time (default 1)")
     parser.add_argument(
         "--unknown",

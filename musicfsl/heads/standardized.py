@@ -26,8 +26,8 @@ class StandardizedHead(Head):
     Example:
         >>> from musicfsl.heads import PrototypicalHead
         >>> head = StandardizedHead(PrototypicalHead())
-        >>> support_z = torch.tensor([[0.0, 100.0], [1.0, 300.0]])
-        >>> head(support_z, torch.tensor([0, 1]), torch.tensor([[0.0, 210.0]])).argmax(-1)
+        >>> support_z = torch.tensor([[0.0, 10.0], [1.0, 30.0]])
+        >>> head(support_z, torch.tensor([0, 1]), torch.tensor([[0.0, 21.0]])).argmax(-1)
         tensor([0])
     """
 
