@@ -3,7 +3,8 @@
 - Types stand as they are written in the source, instead of being unrolled (``ArrayLike`` is ten lines otherwise).
 - A function with overloads has one signature, its own.
 - Data is described by the comment above it, also where a package re-exports it, instead of by its type's docstring.
-- A reference may name an object by its last part, or by any path that it can be imported from.
+- A reference may name an object by its last part, or by any path that it can be imported from. Where two objects have
+  the same last part, it means the one that the module it stands in means by it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx.errors import PycodeError
 from sphinx.pycode import ModuleAnalyzer
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.nodes import make_refnode
 
 if TYPE_CHECKING:
-    from sphinx.addnodes import pending_xref
     from sphinx.application import Sphinx
     from sphinx.config import Config
     from sphinx.environment import BuildEnvironment
@@ -109,6 +111,33 @@ def resolve_short_name(
     return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, content, alike[0])
 
 
+class NameWhatIsMeant(SphinxPostTransform):
+    """Writes out the path of a short name that several objects have."""
+
+    default_priority = 5  # before Sphinx resolves references, at 10
+
+    def run(self, **_: Any) -> None:
+        """Goes through the references of a page."""
+        objects = self.env.get_domain("py").objects  # type: ignore[attr-defined]
+        for node in self.document.findall(pending_xref):
+            target = node.get("reftarget", "")
+            if node.get("refdomain") == "py" and "." not in target:
+                alike = [name for name, entry in objects.items() if name.endswith(f".{target}") and not entry.aliased]
+                meant = _meant(node, target) if len(alike) > 1 else None
+                node["reftarget"] = next((name for name in alike if meant and _import(name) is meant), target)
+
+
+def _meant(node: pending_xref, name: str) -> Any:
+    """The object that a name stands for where a reference stands: in the module of its class, or the one shown."""
+    module = node.get("py:module") or ""
+    documented = _import(f"{module}.{node['py:class']}") if module and node.get("py:class") else None
+    for place in (getattr(documented, "__module__", ""), module):
+        found = vars(sys.modules[place]).get(name) if place in sys.modules else None
+        if found is not None:
+            return found
+    return None
+
+
 def _import(path: str) -> Any:
     """The object of a dotted name, or None."""
     module, rest = path, []
@@ -134,4 +163,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-signature", keep_written_types, priority=_AFTER_OTHERS)
     app.connect("autodoc-process-docstring", describe_data, priority=_AFTER_OTHERS)
     app.connect("missing-reference", resolve_short_name)
+    app.add_post_transform(NameWhatIsMeant)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -227,7 +227,7 @@ def test_numbers_of_notes_are_those_of_tinysol() -> None:
 # ---- The two extensions, on a book of their own
 
 PACKAGE = {
-    "musicfsl/__init__.py": "from musicfsl.sound import COLOURS, Loud, louder",
+    "musicfsl/__init__.py": "from musicfsl.light import Lamp\nfrom musicfsl.sound import COLOURS, Loud, louder",
     "musicfsl/_table.py": "#: Names that may be used: two of them.\nCOLOURS = ('red', 'blue')\n",
     "musicfsl/sound.py": '''"""Sound."""
 from __future__ import annotations
@@ -253,6 +253,13 @@ class Loud:
     def quieter(self) -> Loud:
         """Quieter."""
 ''',
+    "musicfsl/light.py": '''"""Light, where some colours are called loud."""
+class Loud:
+    """A loud colour."""
+
+class Lamp:
+    """Shines in a `Loud`."""
+''',
 }
 
 API = """# A page
@@ -263,6 +270,8 @@ API = """# A page
    :members:
 .. autodata:: musicfsl.COLOURS
    :no-value:
+.. autoclass:: musicfsl.light.Loud
+.. autoclass:: musicfsl.Lamp
 ```
 
 {py:func}`musicfsl.sound.louder` {cite:t}`snell2017prototypical` {cite:p}`wang2020fewshotdrum` {cite:p}`lake2015bpl`
@@ -305,7 +314,7 @@ def test_data_is_described_by_its_comment(api_page: str) -> None:
 
 def test_references_find_objects_under_other_names(api_page: str) -> None:
     links = re.findall(r'<a class="reference internal" href="#([\w.]+)" title=[^>]*><code', api_page)
-    assert sorted(links) == ["musicfsl.Loud", "musicfsl.Loud.quieter", "musicfsl.louder"]
+    assert sorted(links) == ["musicfsl.Loud", "musicfsl.Loud.quieter", "musicfsl.light.Loud", "musicfsl.louder"]
 
 
 def test_text_and_list_cite_alike(api_page: str) -> None:
