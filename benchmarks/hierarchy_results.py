@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.pooling import Pooled, pooled
 from musicfsl import EpisodeReport
-from musicfsl.metrics import mean_ci95
-from musicfsl.zeroshot.intervals import mean_ci95_of_few
 
 __all__ = ["MEASURES", "Difference", "Results", "Run", "measure_of"]
 
@@ -59,19 +58,8 @@ class Run:
         return f"seed {self.seed}, {self.line}: {', '.join(values)}"
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One line less another, on the same episodes.
-
-    Attributes:
-        mean: over all trainings.
-        over_episodes: half the width of the 95 % interval over episodes: of these very networks.
-        over_seeds: the same over seeds (Student's t): of networks trained anew.
-    """
-
-    mean: float
-    over_episodes: float
-    over_seeds: float
+class Difference(Pooled):
+    """One line less another, on the same episodes."""
 
     def __str__(self) -> str:
         mean = round(self.mean, 3) + 0.0  # which makes 0 of -0
@@ -112,17 +100,11 @@ class Results:
 
     def difference(self, line: str, other: str, shots: int, measure: str) -> Difference:
         """A line less another, training by training on the same episodes."""
-        pairs = zip(self.of(line), self.of(other), strict=True)
-        seeds: dict[int, list[float]] = {}
-        half_widths = []
-        for a, b in pairs:
+        rows = []
+        for a, b in zip(self.of(line), self.of(other), strict=True):
             assert (a.seed, a.tested) == (b.seed, b.tested)
-            found = mean_ci95(measure_of(a.reports[shots], measure) - measure_of(b.reports[shots], measure))
-            seeds.setdefault(a.seed, []).append(found.mean)
-            half_widths.append(found.ci95)
-        by_seed = [float(np.mean(values)) for values in seeds.values()]
-        mean, over_seeds = mean_ci95_of_few(by_seed)
-        return Difference(mean, math.sqrt(sum(h**2 for h in half_widths)) / len(half_widths), over_seeds)
+            rows.append((a.seed, measure_of(a.reports[shots], measure) - measure_of(b.reports[shots], measure)))
+        return Difference(**vars(pooled(rows)))
 
     def of(self, line: str) -> list[Run]:
         """The runs of a line."""

@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -203,7 +202,7 @@ class Experiment:
         )
         if not path.exists():
             features = self._features(encoder, clips)
-            words = VirtualWords(_DECIBELS[encoder.name])
+            words = VirtualWords(getattr(encoder.front_end, "decibel", 1.0))  # a log-mel is in decibels
             episodes = EpisodeDataset(features, 20, 3, 3, self.n_steps, seed=seed, class_augment=words)
             learner = encoder if faults is None else FaultyEncoder(encoder, faults)
             fit(learner, episodes, self.n_steps, PrototypicalHead("cosine"), self.learning_rate, clip_gradients=1.0)
@@ -223,10 +222,6 @@ def _ast(seed: int) -> Encoder:
     return AstEncoder.from_config(
         n_layers=2, frequency_stride=16, time_stride=16, max_frames=_N_FRAMES, pooling="mean", whitening=True, seed=seed
     )
-
-
-# One is in decibels, the other in natural logarithms of the energy by twice AudioSet's standard deviation.
-_DECIBELS = {"conv": 1.0, "ast": math.log(10) / 10 / (2 * 4.5689974)}
 
 
 def _indices(part: ClassConditionalDataset) -> np.ndarray:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.pooling import Pooled, pooled
 from musicfsl.metrics import mean_ci95
-from musicfsl.zeroshot.intervals import mean_ci95_of_few
 
-__all__ = ["Figure", "Results", "Run"]
+__all__ = ["Results", "Run"]
 
 
 @dataclass(frozen=True)
@@ -34,24 +33,6 @@ class Run:
     def __str__(self) -> str:
         found = mean_ci95(self.accuracies)
         return f"seed {self.seed}, {' '.join(self.tested)}: {self.line}: {found.mean:.3f} +- {found.ci95:.3f}"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A mean over all trainings.
-
-    Attributes:
-        mean: of the splits.
-        over_episodes: half the width of the 95 % interval over episodes: of these very networks.
-        over_seeds: the same over seeds (Student's t): of other splits of the words, other first weights and episodes.
-    """
-
-    mean: float
-    over_episodes: float
-    over_seeds: float
-
-    def __str__(self) -> str:
-        return f"{self.mean + 0.0:.3f} ± {self.over_episodes:.3f} / ± {self.over_seeds:.3f}"
 
 
 @dataclass(frozen=True)
@@ -89,17 +70,17 @@ class Results:
         """The runs of a line."""
         return [run for run in self.runs if run.line == line]
 
-    def accuracy(self, line: str) -> Figure:
+    def accuracy(self, line: str) -> Pooled:
         """The accuracy of a line."""
-        return _figure([(run.seed, run.accuracies) for run in self.of(line)])
+        return pooled([(run.seed, run.accuracies) for run in self.of(line)])
 
-    def difference(self, line: str, other: str) -> Figure:
+    def difference(self, line: str, other: str) -> Pooled:
         """A line less another, episode by episode."""
         rows = []
         for a, b in zip(self.of(line), self.of(other), strict=True):
             assert (a.seed, a.tested) == (b.seed, b.tested)
             rows.append((a.seed, a.accuracies - b.accuracies))
-        return _figure(rows)
+        return pooled(rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the values by episode, as JSON can hold it."""
@@ -151,15 +132,3 @@ class Results:
 
     def _reference(self) -> str:
         return "AST, trained" if "AST, trained" in self.lines else self.lines[0]
-
-
-def _figure(rows: list[tuple[int, NDArray[np.float64]]]) -> Figure:
-    by_seed: dict[int, list[float]] = {}
-    half_widths = []
-    for seed, values in rows:
-        found = mean_ci95(values)
-        by_seed.setdefault(seed, []).append(found.mean)
-        half_widths.append(found.ci95)
-    means = [float(np.mean(values)) for values in by_seed.values()]
-    mean, over_seeds = mean_ci95_of_few(means)
-    return Figure(mean, math.sqrt(sum(h**2 for h in half_widths)) / len(half_widths), over_seeds)
