@@ -270,8 +270,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     torch.set_num_threads(min(_N_THREADS, torch.get_num_threads()))
     try:
-        embedded_set = SyntheticInstruments(duration=None)
         recordings = None if options.recordings is None else AudioFolder(options.recordings, duration=None)
+        embedded_set = SyntheticInstruments(duration=None)
         results = Experiment(
             embedded_set if recordings is None else recordings,
             None if recordings is None else embedded_set,

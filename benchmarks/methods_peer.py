@@ -34,7 +34,7 @@ LIKE_EASYFSL: dict[str, Head] = {
     "simpleshot": PrototypicalHead("cosine"),
     "fine-tuning": FineTuningHead("cosine", n_steps=200, learning_rate=1e-4, weight_decay=0.0, temperature=1.0),
     "bd-cspn": BdCspnHead(scale=1.0, n_pseudo=None, centre=False),
-    "laplacian-shot": LaplacianShotHead(n_neighbours=2, centre=False),
+    "laplacian-shot": LaplacianShotHead(smoothing=0.7, scale=100.0, centre=False),
     "tim": TimHead(centre=False),
     "pt-map": PtMapHead(n_steps=10),
     "transductive-fine-tuning": TransductiveFineTuningHead(centre=False),

@@ -1,8 +1,9 @@
 """Episodes in which no speaker is heard on both sides, of whatever words.
 
-The library divides the groups of each class by themselves, which is all that there is to do where a player plays one
-instrument. Speakers say all words: one could be a support of "one" and a query of "two" in the same episode, and draw
-the query to the wrong word. Here all speakers of an episode are divided at once.
+By default the library divides the groups of each class by themselves, which is all that there is to do where a player
+plays one instrument. Speakers say all words: one could be a support of "one" and a query of "two" in the same episode,
+and draw the query to the wrong word. Here all speakers of an episode are divided at once; ``groups_apart="episode"``
+divides those of all words at once, which needs more of them.
 """
 
 from __future__ import annotations

@@ -12,14 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from musicfsl._group_divisions import N_DIVISIONS, divide_class, divide_classes, shared_groups
 from musicfsl.errors import EpisodeError
 
 __all__ = ["GroupSplits", "Pools"]
-
-# Divisions prepared a class. Episodes see at most this many different ones for a class.
-_N_DIVISIONS = 256
-# Random orders of the groups that are tried before an order is computed.
-_N_TRIES = 4 * _N_DIVISIONS
 
 
 @dataclass(frozen=True)
@@ -55,12 +51,14 @@ class GroupSplits:
         sizes: NDArray[np.int64],
         support_sizes: NDArray[np.int64],
         shared: bool,
+        one_division: bool = False,
     ) -> None:
         self._order = order
         self._starts = starts  # (n_classes, n_divisions)
         self._sizes = sizes  # (n_classes,)
         self._support_sizes = support_sizes  # (n_classes, n_divisions)
         self._shared = shared
+        self._one_division = one_division  # an episode's, instead of one of each of its classes
 
     @classmethod
     def ungrouped(cls, members: Sequence[NDArray[np.int64]]) -> GroupSplits:
@@ -79,84 +77,104 @@ class GroupSplits:
         names: Sequence[str],
         seed: int,
     ) -> GroupSplits:
-        """No group stands on both sides.
+        """No group stands on both sides of a class.
 
         Raises:
             EpisodeError: a class's groups cannot be divided so that both sides have enough clips.
         """
+        divisions = []
+        for c, (item_groups, name) in enumerate(zip(groups, names, strict=True)):
+            found = divide_class(item_groups, n_support, n_query, np.random.default_rng((seed, c)))
+            if not found:
+                raise EpisodeError(_class_cannot_be_divided(item_groups, n_support, n_query, name))
+            divisions.append(found)
+        return cls._of_divisions(members, divisions, one_division=False)
+
+    @classmethod
+    def grouped_as_one(
+        cls,
+        members: Sequence[NDArray[np.int64]],
+        groups: Sequence[NDArray[np.int64]],
+        n_support: int,
+        n_query: int,
+        names: Sequence[str],
+        seed: int,
+    ) -> GroupSplits:
+        """No group stands on both sides of an episode, not of different classes either.
+
+        Classes that share groups, directly or through others, are divided together, whichever of them an episode has,
+        so that which classes it has is as likely as ever.
+
+        Raises:
+            EpisodeError: the groups cannot be divided so that both sides have enough clips of every class.
+        """
+        divisions: list[list[NDArray[np.bool_]]] = [[] for _ in members]
+        for number, classes in enumerate(shared_groups(groups)):
+            rng = np.random.default_rng((seed, number))
+            found = divide_classes([groups[c] for c in classes], n_support, n_query, rng)
+            if not found:
+                for c in classes:  # one of them may be why
+                    if not divide_class(groups[c], n_support, n_query, rng):
+                        raise EpisodeError(_class_cannot_be_divided(groups[c], n_support, n_query, names[c]))
+                raise EpisodeError(_classes_cannot_be_divided([groups[c] for c in classes], n_support, n_query))
+            for c, masks in zip(classes, zip(*found, strict=True), strict=True):
+                divisions[c] = list(masks)
+        return cls._of_divisions(members, divisions, one_division=True)
+
+    @classmethod
+    def _of_divisions(
+        cls,
+        members: Sequence[NDArray[np.int64]],
+        divisions: Sequence[Sequence[NDArray[np.bool_]]],
+        one_division: bool,
+    ) -> GroupSplits:
+        """From masks of the support side, one or more for each class."""
         orders: list[NDArray[np.int64]] = []
-        support_sizes = np.empty((len(members), _N_DIVISIONS), dtype=np.int64)
-        for c, (items, item_groups, name) in enumerate(zip(members, groups, names, strict=True)):
-            rng = np.random.default_rng((seed, c))
-            divisions = _divide(item_groups, n_support, n_query, rng)
-            if not divisions:
-                raise EpisodeError(
-                    f"class '{name}' has {len(items)} clips in {len(np.unique(item_groups))} groups, which cannot be "
-                    f"divided into {n_support} support and {n_query} query clips from different groups; ask for "
-                    "fewer, add recordings, or set split_groups=False"
-                )
-            for d in range(_N_DIVISIONS):
-                is_support = divisions[d % len(divisions)]
+        support_sizes = np.empty((len(members), N_DIVISIONS), dtype=np.int64)
+        for c, (items, masks) in enumerate(zip(members, divisions, strict=True)):
+            for d in range(N_DIVISIONS):
+                is_support = masks[d % len(masks)]
                 orders.append(np.concatenate([items[is_support], items[~is_support]]))
                 support_sizes[c, d] = is_support.sum()
         sizes = np.array([len(m) for m in members], dtype=np.int64)
-        lengths = np.repeat(sizes, _N_DIVISIONS)
-        starts = (np.cumsum(lengths) - lengths).reshape(len(members), _N_DIVISIONS)
-        return cls(np.concatenate(orders), starts, sizes, support_sizes, shared=False)
+        lengths = np.repeat(sizes, N_DIVISIONS)
+        starts = (np.cumsum(lengths) - lengths).reshape(len(members), N_DIVISIONS)
+        return cls(np.concatenate(orders), starts, sizes, support_sizes, shared=False, one_division=one_division)
 
     def choose(self, classes: NDArray[np.int64], uniform: NDArray[np.float64]) -> Pools:
-        """One division for each of ``classes`` ``(rows,)``, by a uniform number in [0, 1) each."""
-        division = (uniform * self._starts.shape[1]).astype(np.int64)
+        """One division for each of an episode's classes, or one for all of them.
+
+        Args:
+            classes: int64 ``(episodes, n_way)``.
+            uniform: ``(episodes, n_way)`` in [0, 1).
+
+        Returns:
+            one row for each class of each episode, ``episodes * n_way`` in all.
+        """
+        if self._one_division:
+            uniform = np.broadcast_to(uniform[:, :1], uniform.shape)
+        division = (uniform.reshape(-1) * self._starts.shape[1]).astype(np.int64)
+        flat = classes.reshape(-1)
         return Pools(
             self._order,
-            self._starts[classes, division],
-            self._sizes[classes],
-            self._support_sizes[classes, division],
+            self._starts[flat, division],
+            self._sizes[flat],
+            self._support_sizes[flat, division],
             self._shared,
         )
 
 
-def _divide(
-    groups: NDArray[np.int64], n_support: int, n_query: int, rng: np.random.Generator
-) -> list[NDArray[np.bool_]]:
-    """Up to `_N_DIVISIONS` random divisions of one class's clips; each a mask of the support side.
-
-    The groups are put in random order and cut at a random one of the places that leave enough clips on
-    both sides. Where hardly any order has such a place, one division is computed instead.
-    """
-    _, number, clips = np.unique(groups, return_inverse=True, return_counts=True)
-    total = len(groups)
-    divisions: list[NDArray[np.bool_]] = []
-    for _ in range(_N_TRIES):
-        order = rng.permutation(len(clips))
-        before = np.cumsum(clips[order])[:-1]
-        cuts = np.flatnonzero((before >= n_support) & (total - before >= n_query))
-        if len(cuts):
-            on_support_side = np.zeros(len(clips), dtype=bool)
-            on_support_side[order[: rng.choice(cuts) + 1]] = True
-            divisions.append(on_support_side[number])
-        if len(divisions) == _N_DIVISIONS:
-            return divisions
-    if not divisions:
-        chosen = _groups_with_sum_between(clips.tolist(), n_support, total - n_query)
-        if chosen is not None:
-            on_support_side = np.zeros(len(clips), dtype=bool)
-            on_support_side[chosen] = True
-            divisions.append(on_support_side[number])
-    return divisions
+def _class_cannot_be_divided(groups: NDArray[np.int64], n_support: int, n_query: int, name: str) -> str:
+    return (
+        f"class '{name}' has {len(groups)} clips in {len(np.unique(groups))} groups, which cannot be divided into "
+        f"{n_support} support and {n_query} query clips from different groups; ask for fewer, add recordings, or set "
+        "split_groups=False"
+    )
 
 
-def _groups_with_sum_between(clips: list[int], low: int, high: int) -> list[int] | None:
-    """Groups whose clips sum to at least ``low`` and at most ``high``, or None (subset sum by bit sets)."""
-    reachable = [1]  # bit s of entry g: some of the first g groups hold s clips together
-    for count in clips:
-        reachable.append(reachable[-1] | reachable[-1] << count)
-    total = next((s for s in range(low, high + 1) if reachable[-1] >> s & 1), None)
-    if total is None:
-        return None
-    chosen = []
-    for g in range(len(clips) - 1, -1, -1):
-        if not reachable[g] >> total & 1:
-            chosen.append(g)
-            total -= clips[g]
-    return chosen
+def _classes_cannot_be_divided(groups: Sequence[NDArray[np.int64]], n_support: int, n_query: int) -> str:
+    return (
+        f"{len(groups)} classes share {len(np.unique(np.concatenate(groups)))} groups, and no way was found to divide "
+        f"these so that each class has {n_support} support clips in some and {n_query} query clips in the others; ask "
+        "for fewer, add recordings, leave out classes with few groups, or set groups_apart='class'"
+    )

@@ -175,10 +175,6 @@ def fitting(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], source: st
             raise CheckpointError(
                 f"{source}/{WEIGHTS} holds whole numbers, NaN or infinite values in '{name}'; fetch it again"
             )
-        if not (weights[name].is_floating_point() and weights[name].isfinite().all()):
-            raise CheckpointError(
-                f"{source}/{WEIGHTS} holds whole numbers, NaN or infinite values in '{name}'; fetch it again"
-            )
         if weights[name].shape != value.shape:
             raise CheckpointError(
                 f"{source}/{WEIGHTS} does not fit its {CONFIG}: '{name}' has the shape "

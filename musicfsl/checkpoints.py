@@ -6,10 +6,8 @@ the head and their card are taken from it.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -19,6 +17,7 @@ import torch
 from torch import Tensor
 
 from musicfsl._version import __version__
+from musicfsl._weight_files import fill, read_checkpoint, weights_of, write_safetensors
 from musicfsl.backbones import ENCODERS, Encoder, build_encoder
 from musicfsl.backbones.named import ENCODER_NAMES, PUBLISHED, open_published, shipped_file
 from musicfsl.errors import CheckpointError, InputError, did_you_mean
@@ -236,83 +235,6 @@ def encoder_of(card: EncoderCard, path: Path) -> Encoder:
         raise CheckpointError(f"{path} holds settings that do not build '{card.encoder}': {error}") from None
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Cards by their keys, and weights, of a ``.safetensors`` file or of a Lightning checkpoint.
-
-    Raises:
-        CheckpointError: the file is missing or damaged.
-    """
-    if not path.is_file():
-        raise CheckpointError(f"the checkpoint {path} does not exist; check the path")
-    if path.suffix == ".safetensors":
-        return read_safetensors(path)
-    content = _opened_lightning(path)
-    if not isinstance(content, dict):
-        return {}, {}
-    cards = {name: value for name, value in content.items() if isinstance(value, str)}
-    return cards, dict(content.get("state_dict", {}))
-
-
-def weights_of(module: torch.nn.Module, prefix: str = "") -> dict[str, Tensor]:
-    """A module's weights as they are saved, their names preceded by a prefix."""
-    return {f"{prefix}{name}": value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-
-
-def write_safetensors(path: str | os.PathLike[str], weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
-    """Writes a file of weights that appears only when complete.
-
-    Raises:
-        CheckpointError: the file cannot be written.
-    """
-    from safetensors.torch import save
-
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(save(dict(weights), metadata=dict(metadata)))
-        os.replace(temporary, path)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be written ({error.strerror or error}); choose another place") from None
-    finally:
-        with contextlib.suppress(OSError):  # the error that matters is on its way already
-            temporary.unlink()
-    return path
-
-
-def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata and weights of a file.
-
-    Raises:
-        CheckpointError: the file is missing, damaged, or no safetensors file.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise CheckpointError(f"the checkpoint {path} does not exist; check the path")
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or no safetensors file ({error}); copy or train it again") from None
-
-
-def fill(module: torch.nn.Module, weights: Mapping[str, Tensor], prefix: str, path: Path) -> None:
-    """Loads the weights whose names begin with ``prefix``.
-
-    Raises:
-        CheckpointError: they do not fit.
-    """
-    own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-    try:
-        module.load_state_dict(own)
-    except RuntimeError:
-        raise CheckpointError(
-            f"the weights in {path} do not fit the {type(module).__name__} that its card describes; "
-            "copy or train it again"
-        ) from None
-
-
 def _read(path: Path) -> tuple[EncoderCard, dict[str, Tensor]]:
     if path == Path(path.name) and not path.suffix and not path.exists():
         raise CheckpointError(
@@ -328,11 +250,3 @@ def _read(path: Path) -> tuple[EncoderCard, dict[str, Tensor]]:
         )
         raise CheckpointError(f"{path} {reason}")
     return EncoderCard.from_json(header[_KEY], path), weights
-
-
-def _opened_lightning(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged bytes
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path} is damaged or no checkpoint ({reason[:120]}); copy or train it again") from None

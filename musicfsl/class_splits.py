@@ -13,11 +13,11 @@ from typing import Any
 from musicfsl._tables import embedded_table, read_nested
 from musicfsl.errors import InputError, did_you_mean
 
-__all__ = ["ClassSplit", "class_split", "class_split_names"]
+__all__ = ["NamedSplit", "class_split", "class_split_names"]
 
 
 @dataclass(frozen=True)
-class ClassSplit:
+class NamedSplit:
     """The classes of each part of a data set.
 
     Attributes:
@@ -57,7 +57,7 @@ class ClassSplit:
         return [label for label in self.parts[part] if part != "train" and label in self.parts["train"]]
 
 
-def class_split(dataset: str, name: str) -> ClassSplit:
+def class_split(dataset: str, name: str) -> NamedSplit:
     """A split of a data set by its name.
 
     Args:
@@ -89,11 +89,11 @@ def class_split_names(dataset: str) -> list[str]:
 
 
 @lru_cache(maxsize=1)
-def _table() -> dict[str, dict[str, ClassSplit]]:
+def _table() -> dict[str, dict[str, NamedSplit]]:
     content: dict[str, dict[str, dict[str, Any]]] = read_nested(embedded_table("class_splits.yaml"))
     return {
         dataset: {
-            name: ClassSplit(
+            name: NamedSplit(
                 dataset,
                 name,
                 {part: tuple(classes) for part, classes in entry.items() if part != "subsets"},

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from musicfsl._progress import progress_bar
+from musicfsl._scaling import mean_and_scale
 from musicfsl.backbones.base import Encoder
 from musicfsl.datasets.base import ClassConditionalDataset
 from musicfsl.errors import InputError
@@ -210,8 +211,8 @@ class Standardizer:
 
     Args:
         reference: ``(N, dim)``, such as the embeddings of the training classes.
-        floor: least scale of a dimension, as a share of the mean scale of all. Where references are few, a dimension
-            in which they happen to agree would else outweigh all others.
+        floor: least scale of a dimension, as a share of the median one. Where references are few, a dimension in which
+            they happen to agree would else outweigh all others.
 
     Attributes:
         mean: ``(dim,)``.
@@ -223,9 +224,8 @@ class Standardizer:
     """
 
     def __init__(self, reference: Tensor, floor: float = 0.0) -> None:
-        self.mean = reference.mean(dim=0)
-        deviation = reference.std(dim=0, unbiased=False)
-        self.scale = deviation.clamp(min=max(1e-8, floor * float(deviation.mean())))
+        mean, scale = mean_and_scale(reference, floor)
+        self.mean, self.scale = mean[0], scale[0]
 
     def __call__(self, embeddings: Tensor) -> Tensor:
         return (embeddings - self.mean) / self.scale

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from musicfsl._version import __version__
+from musicfsl._weight_files import fill, read_safetensors, weights_of, write_safetensors
 from musicfsl.backbones import Encoder
-from musicfsl.checkpoints import Card, EncoderCard, fill, load_encoder, read_safetensors, weights_of, write_safetensors
+from musicfsl.checkpoints import Card, EncoderCard, load_encoder
 from musicfsl.errors import CheckpointError, InputError
 from musicfsl.zeroshot.open import open_side_information
 from musicfsl.zeroshot.projection import ZeroShotModel

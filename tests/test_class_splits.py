@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from musicfsl.class_splits import ClassSplit, class_split, class_split_names
+from musicfsl.class_splits import NamedSplit, class_split, class_split_names
 from musicfsl.datasets._words import WORDS
 from musicfsl.datasets.speech_commands import N_RECORDINGS
 from musicfsl.errors import InputError
@@ -93,5 +93,5 @@ def test_unknown_names() -> None:
 def test_shared_clips_are_refused() -> None:
     parts = {"train": ("a", "b"), "test": ("b", "c")}
     with pytest.raises(InputError, match="the same clips of 'b' in train and in test"):
-        ClassSplit("letters", "bad", parts, {})
-    assert ClassSplit("letters", "by list", parts, {"train": "x", "test": "y"}).trained_on("test") == ["b"]
+        NamedSplit("letters", "bad", parts, {})
+    assert NamedSplit("letters", "by list", parts, {"train": "x", "test": "y"}).trained_on("test") == ["b"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from musicfsl._group_splits import _groups_with_sum_between
+from musicfsl._group_divisions import _groups_with_sum_between
 from musicfsl.episodes import EpisodeDataset, EpisodeSampler, collate_episodes
 from musicfsl.errors import EpisodeError, InputError
 

@@ -3,6 +3,7 @@
 - Types stand as they are written in the source, instead of being unrolled (``ArrayLike`` is ten lines otherwise).
 - A function with overloads has one signature, its own.
 - Data is described by the comment above it, also where a package re-exports it, instead of by its type's docstring.
+- A line that begins with an author's initial ("J. Liu, ...") is no item of a list.
 - A reference may name an object by its last part, or by any path that it can be imported from. Where two objects have
   the same last part, it means the one that the module it stands in means by it.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +71,11 @@ def describe_data(app: Sphinx, kind: str, name: str, documented: Any, options: A
         lines[:] = _comment_above(name.rpartition(".")[2], documented)
 
 
+def keep_initials(app: Sphinx, kind: str, name: str, documented: Any, options: Any, lines: list[str]) -> None:
+    """Keeps a reference of one line from being read as item J of a list, which would drop the initial."""
+    lines[:] = [re.sub(r"^(\s*)(?=[A-Z]\. )", r"\1\\", line) for line in lines]
+
+
 def _comment_above(name: str, documented: Any) -> list[str]:
     for module_name, module in sorted(sys.modules.items()):
         if module_name.partition(".")[0] == _PACKAGE and vars(module).get(name) is documented:
@@ -104,7 +111,11 @@ def resolve_short_name(
     alike = [name for name, entry in objects.items() if name.endswith(f".{target}") and not entry.aliased]
     if target.startswith(f"{_PACKAGE}."):
         last, meant = target.rpartition(".")[2], _import(target)
-        alike = [name for name in objects if name.endswith(f".{last}") and meant is not None and _import(name) is meant]
+        alike = [
+            name
+            for name, entry in objects.items()
+            if name.endswith(f".{last}") and not entry.aliased and meant is not None and _import(name) is meant
+        ]
     if len(alike) != 1:
         return None
     entry = objects[alike[0]]
@@ -162,6 +173,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("env-before-read-docs", forget_overloads)
     app.connect("autodoc-process-signature", keep_written_types, priority=_AFTER_OTHERS)
     app.connect("autodoc-process-docstring", describe_data, priority=_AFTER_OTHERS)
+    app.connect("autodoc-process-docstring", keep_initials, priority=_AFTER_OTHERS)
     app.connect("missing-reference", resolve_short_name)
     app.add_post_transform(NameWhatIsMeant)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-__all__ = ["UNKNOWN", "Classification", "Neighbour"]
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from musicfsl.classifier.known import Known
+
+__all__ = ["UNKNOWN", "Classification", "Neighbour", "classification"]
 
 #: What a sound is called that fits no class.
 UNKNOWN = "unknown"
@@ -39,3 +45,33 @@ class Classification(NamedTuple):
     probabilities: dict[str, float]
     distance: float
     nearest: list[Neighbour]
+
+
+def classification(
+    classes: Sequence[str],
+    probabilities: Tensor,
+    known: Sequence[Known],
+    similarities: Tensor,
+    distance: float,
+    threshold: float,
+    n_nearest: int,
+) -> Classification:
+    """What is said of a sound, in words.
+
+    Args:
+        classes: C names.
+        probabilities: ``(C,)``.
+        known: N examples.
+        similarities: ``(N,)``, of the sound with each of them.
+        distance: from the most probable class.
+        threshold: the distance beyond which it is unknown.
+        n_nearest: examples that are named.
+    """
+    order = probabilities.argsort(descending=True, stable=True).tolist()
+    nearest = similarities.argsort(descending=True, stable=True)[:n_nearest].tolist()
+    return Classification(
+        label=UNKNOWN if distance > threshold else classes[int(probabilities.argmax())],
+        probabilities={classes[c]: float(probabilities[c]) for c in order},
+        distance=distance,
+        nearest=[Neighbour(known[i].sound, known[i].label, float(similarities[i])) for i in nearest],
+    )

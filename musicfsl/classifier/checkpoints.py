@@ -13,17 +13,9 @@ import torch
 from torch import Tensor
 
 from musicfsl._version import __version__
+from musicfsl._weight_files import fill, read_safetensors, weights_of, write_safetensors
 from musicfsl.backbones.base import Encoder
-from musicfsl.checkpoints import (
-    Card,
-    EncoderCard,
-    encoder_of,
-    fill,
-    load_encoder,
-    read_safetensors,
-    weights_of,
-    write_safetensors,
-)
+from musicfsl.checkpoints import Card, EncoderCard, encoder_of, load_encoder
 from musicfsl.classifier.classifier import FewShotClassifier
 from musicfsl.classifier.known import Known
 from musicfsl.classifier.listening import Unusable
@@ -133,6 +125,15 @@ def load_classifier(path: str | os.PathLike[str], encoder: Encoder | None = None
     Raises:
         CheckpointError: the file is missing, damaged or no classifier; or the encoder is another one than it was saved
             with.
+
+    Example:
+        >>> import tempfile
+        >>> hum, whistle = torch.sin(torch.outer(torch.tensor([0.05, 0.5]), torch.arange(8000.0))) / 2
+        >>> classifier = FewShotClassifier("mfcc").fit({"hum": hum, "whistle": whistle})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = save_classifier(classifier, f"{folder}/mine.safetensors")
+        ...     load_classifier(path).predict(whistle)
+        'whistle'
     """
     path = Path(path)
     header, weights = read_safetensors(path)

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from musicfsl.backbones.base import Encoder
 from musicfsl.checkpoints import load_encoder
-from musicfsl.classifier.answers import UNKNOWN, Classification, Neighbour
+from musicfsl.classifier.answers import UNKNOWN, Classification, classification
 from musicfsl.classifier.examples import examples_of, named, sounds_of_class
 from musicfsl.classifier.known import Known, support_of, without_copies
 from musicfsl.classifier.listening import Unusable, listen
@@ -54,10 +53,11 @@ class FewShotClassifier:
             that has to be trained is given as a head, or by its name together with the checkpoint of an encoder that
             was trained with it. A transductive one looks at all sounds of a call together.
         window: seconds of sound that the encoder hears at a time.
-        max_windows: windows a sound at most, spread evenly over it.
-        unknown: whether sounds may fit no class; a number is the threshold itself.
-        false_rejections: share of sounds of known classes that may be called unknown, for the calibration.
-        temperature: of the probabilities; None fits it to the examples.
+        max_windows: windows a sound at most, 1 or more, spread evenly over it.
+        unknown: whether sounds may fit no class; a number is the threshold itself, a distance from 0 to 2.
+        false_rejections: share of sounds of known classes that may be called unknown, above 0 and below 1; the
+            threshold is calibrated for it.
+        temperature: of the probabilities, positive; None fits it to the examples.
         strict: fail for examples that cannot be used, instead of leaving them out with a warning that names them.
         device: to compute on; None is where the encoder's weights lie. An encoder that is given is moved there.
         progress: show a progress bar while examples are embedded.
@@ -69,7 +69,8 @@ class FewShotClassifier:
 
     Raises:
         CheckpointError: the encoder cannot be opened.
-        InputError: a setting is out of range.
+        InputError: a setting is out of range, or the method is unknown or has to be trained first.
+        MissingExtraError: the encoder needs an extra that is not installed.
 
     Example:
         >>> import numpy as np
@@ -132,12 +133,17 @@ class FewShotClassifier:
         counts = Counter(known.label for known in self._known)
         return {name: counts[name] for name in self.classes}
 
-    def fit(self, sounds: Any) -> Self:
-        """Learns from examples; what was learned before is forgotten.
+    def fit(self, sounds: Any, group_pattern: str | None = None) -> Self:
+        r"""Learns from examples; what was learned before is forgotten.
+
+        Examples of one group, such as a player or a day of recording, are more alike than a new sound is to any of
+        them. They are left out together when temperature and threshold are fitted. Data sets know their groups.
 
         Args:
             sounds: a folder with one sub-folder a class (recordings may lie in folders within), a dict of class names
                 to lists of sounds (or of folders), or a data set of waves.
+            group_pattern: for a folder, a regular expression whose parentheses catch the group in a path below it, such
+                as ``r"/(\w+)/"`` for folders within the classes; see `musicfsl.datasets.AudioFolder`.
 
         Returns:
             the classifier itself.
@@ -150,19 +156,20 @@ class FewShotClassifier:
         before = self._known, self.unusable
         self._known, self.unusable, self._fitted = [], [], None
         try:
-            self._learn(examples_of(sounds))
+            self._learn(examples_of(sounds, group_pattern))
             self._model()
         except Exception:
             (self._known, self.unusable), self._fitted = before, None
             raise
         return self
 
-    def add(self, name: str, sounds: Any) -> Self:
+    def add(self, name: str, sounds: Any, group: str | None = None) -> Self:
         """Adds examples of a class, a new one or one that is known; only these are embedded.
 
         Args:
             name: of the class.
             sounds: a sound, a list of sounds, or a folder of recordings.
+            group: that all of them belong to; None makes each its own.
 
         Returns:
             the classifier itself.
@@ -173,7 +180,7 @@ class FewShotClassifier:
             AudioError: where ``strict``, one of them cannot be used.
         """
         name = class_name(name)
-        self._learn([Example(sound, name) for sound in sounds_of_class(sounds, name)])
+        self._learn([Example(sound, name, group) for sound in sounds_of_class(sounds, name)])
         return self
 
     def classify(self, x: Any, n_nearest: int = 3) -> Any:
@@ -193,11 +200,11 @@ class FewShotClassifier:
             return []
         z = listen(sounds, self.encoder, self.window, self.max_windows).z
         probabilities, similarities = model.probabilities(z), model.similarities(z)
-        columns = probabilities.argmax(dim=-1)
-        distances = model.distances(similarities, columns)
+        distances = model.distances(similarities, probabilities.argmax(dim=-1))
+        classes = model.support.classes
         found = [
-            self._said(model, *row, n_nearest)
-            for row in zip(probabilities, similarities, columns.tolist(), distances.tolist(), strict=True)
+            classification(classes, probable, self._known, similar, distance, model.threshold, n_nearest)
+            for probable, similar, distance in zip(probabilities, similarities, distances.tolist(), strict=True)
         ]
         return found[0] if is_one_sound(x) else found
 
@@ -215,7 +222,10 @@ class FewShotClassifier:
         return said.probabilities if isinstance(said, Classification) else [each.probabilities for each in said]
 
     def explain(self, x: Any, n_nearest: int = 5) -> Any:
-        """The examples nearest to a sound, of all classes; a list of sounds gives a list of lists. See `classify`."""
+        """The examples nearest to a sound, of all classes, as a list of `Neighbour`, the nearest first.
+
+        A list of sounds gives a list of lists. See `classify`.
+        """
         said = self.classify(x, n_nearest)
         return said.nearest if isinstance(said, Classification) else [each.nearest for each in said]
 
@@ -289,16 +299,3 @@ class FewShotClassifier:
                 false_rejections=self.false_rejections,
             )
         return self._fitted
-
-    def _said(
-        self, model: ExampleModel, probabilities: Tensor, similarities: Tensor, column: int, distance: float, n: int
-    ) -> Classification:
-        classes = model.support.classes
-        order = probabilities.argsort(descending=True, stable=True).tolist()
-        nearest = similarities.argsort(descending=True, stable=True)[:n].tolist()
-        return Classification(
-            label=UNKNOWN if distance > model.threshold else classes[column],
-            probabilities={classes[c]: float(probabilities[c]) for c in order},
-            distance=distance,
-            nearest=[Neighbour(self._known[i].sound, self._known[i].label, float(similarities[i])) for i in nearest],
-        )

@@ -22,7 +22,7 @@ from musicfsl.classifier.sounds import (
 )
 from musicfsl.datasets import ClassConditionalDataset
 from musicfsl.datasets._window_table import TABLE_NAME, read_window_table
-from musicfsl.datasets.folder import walk_files
+from musicfsl.datasets.folder import captured_groups, walk_files
 from musicfsl.errors import DatasetError, InputError
 
 __all__ = ["examples_of", "recordings_in", "sounds_of_class"]
@@ -31,15 +31,21 @@ __all__ = ["examples_of", "recordings_in", "sounds_of_class"]
 _NAMED = 10
 
 
-def examples_of(given: Any) -> list[Example]:
+def examples_of(given: Any, group_pattern: str | None = None) -> list[Example]:
     """The examples in a folder (one sub-folder a class), a mapping of class names to sounds, or a data set.
 
+    Args:
+        given: one of these.
+        group_pattern: finds the group in a path below the folder (`captured_groups`).
+
     Raises:
-        DatasetError: a folder is not laid out like this, or cannot be listed.
-        InputError: something else was given.
+        DatasetError: a folder is not laid out like this, or cannot be listed; or the pattern does not fit a path.
+        InputError: something else was given; or a pattern, where there is no folder.
     """
     if isinstance(given, str | os.PathLike):
-        return _of_folder(Path(given).expanduser())
+        return _of_folder(Path(given).expanduser(), group_pattern)
+    if group_pattern is not None:
+        raise InputError("group_pattern finds groups in the paths of a folder; a data set knows its own, a dict none")
     if isinstance(given, Mapping):
         return [Example(sound, class_name(name)) for name, of in given.items() for sound in sounds_of_class(of, name)]
     if isinstance(given, ClassConditionalDataset):
@@ -84,7 +90,7 @@ def recordings_in(folder: Path) -> list[Sound]:
     return [Sound(printable(folder / path), folder / path) for path in paths]
 
 
-def _of_folder(root: Path) -> list[Example]:
+def _of_folder(root: Path, group_pattern: str | None) -> list[Example]:
     if not root.is_dir():
         raise DatasetError(f"{printable(root)} is not a folder; expected one with a sub-folder of recordings a class")
     entries = _visible(root)
@@ -114,11 +120,14 @@ def _of_folder(root: Path) -> list[Example]:
             stacklevel=4,
         )
     table = read_window_table(root, paths)
+    groups = None if table is None else table.groups
+    if group_pattern is not None:
+        groups = captured_groups(group_pattern, paths)
     return [
         Example(
             Sound(printable(path), root / path),
             class_name(path.partition("/")[0]),
-            None if table is None else table.groups[i],
+            None if groups is None else groups[i],
         )
         for i, path in enumerate(paths)
         if table is None or not table.is_copy[i]

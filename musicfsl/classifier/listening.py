@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -77,6 +78,7 @@ def listen(
     *,
     strict: bool = True,
     progress: bool = False,
+    warn_of_clipping: bool = True,
 ) -> Heard:
     """Embeds sounds as in training: silence at both ends is cut off, short ones repeat, windows are averaged.
 
@@ -87,6 +89,7 @@ def listen(
         max_windows: windows a sound at most, spread evenly; they overlap by half where that suffices.
         strict: raise for the first sound that cannot be used, instead of going on without it.
         progress: show a progress bar.
+        warn_of_clipping: False where the same sounds were listened to before.
 
     Raises:
         AudioError: a sound cannot be read, is silent or too short (where ``strict``); or the encoder gives no finite
@@ -120,7 +123,7 @@ def listen(
     for name, row in zip([sounds[i].name for i in positions], z, strict=True):
         if not torch.isfinite(row).all():
             raise AudioError(f"the encoder gives NaN or infinite values for {name}; check both")
-    if clipped:
+    if clipped and warn_of_clipping:
         warnings.warn(
             f"{len(clipped)} of {len(sounds)} sounds are clipped: {named(clipped)}. They are used all the same, but "
             "sound like others that are distorted; record them again at a lower level",
@@ -166,9 +169,9 @@ def _pieces(sound: Sound, sample_rate: int, window: float, max_windows: int) -> 
         info = audio_info(source)
         if info.duration > max(_LONGEST_DECODED, 2 * window):
             slack = info.duration - window
+            n_windows = min(max_windows, 1 + math.ceil(2 * slack / window))
             loud = [
-                load_audio(source, sample_rate, slack * i / max(1, max_windows - 1), window)
-                for i in range(min(max_windows, 1 + int(2 * slack / window)))
+                load_audio(source, sample_rate, slack * i / max(1, n_windows - 1), window) for i in range(n_windows)
             ]
             peak = max(float(wave.abs().max()) for wave in loud)
             yield from (wave for wave in loud if float(wave.abs().max()) > 1e-3 * peak or peak == 0)

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from musicfsl._scaling import SCALE_FLOOR
 from musicfsl.embedding import Standardizer
 from musicfsl.errors import InputError
 from musicfsl.heads.base import Head
@@ -16,9 +17,6 @@ __all__ = ["ExampleModel", "calibrated_distance"]
 
 # Examples that are left out in turn, at most: a head is fitted anew for each.
 _MAX_ROUNDS = 200
-
-# Least scale of a dimension, as a share of the mean one; see `Standardizer`.
-_SCALE_FLOOR = 0.1
 
 
 class ExampleModel:
@@ -64,7 +62,7 @@ class ExampleModel:
         threshold: float | None = None,
         false_rejections: float = 0.1,
     ) -> None:
-        self._standardizer = Standardizer(support.z, _SCALE_FLOOR) if standardize else None
+        self._standardizer = Standardizer(support.z, SCALE_FLOOR) if standardize else None
         self.head = head.eval()
         self.support = support._replace(z=self._prepared(support.z))
         z, targets = self.support.z, self.support.targets
@@ -78,7 +76,11 @@ class ExampleModel:
         self.threshold = threshold
 
     def probabilities(self, z: Tensor) -> Tensor:
-        """Probabilities of the classes, float64 ``(Q, C)``, for embeddings ``(Q, dim)``."""
+        """Probabilities of the classes, float64 ``(Q, C)``, for embeddings ``(Q, dim)``.
+
+        Raises:
+            InputError: the method gives values that are not finite.
+        """
         with torch.no_grad():
             logits = self.head.score(self._state, self._prepared(z)).double()
         probabilities = (logits / self.temperature).softmax(dim=-1)
@@ -125,6 +127,9 @@ def calibrated_distance(similarities: Tensor, targets: Tensor, groups: Tensor | 
         targets: int64 ``(N,)``.
         groups: int64 ``(N,)``: examples of a class that are left out together; None leaves out each alone.
         false_rejections: :math:`\alpha`, between 0 and 1.
+
+    Returns:
+        a distance, 1 minus a cosine, 0 to 2.
 
     Reference:
         V. Vovk, A. Gammerman, G. Shafer, Algorithmic learning in a random world, 2005 (conformal prediction: the rank).

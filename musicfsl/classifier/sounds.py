@@ -46,7 +46,12 @@ class Samples(NamedTuple):
 
 
 class Item(NamedTuple):
-    """An item of a data set of waves."""
+    """An item of a data set of waves.
+
+    Attributes:
+        dataset: the data set.
+        position: number of the item in it.
+    """
 
     dataset: ClassConditionalDataset
     position: int
@@ -80,7 +85,12 @@ class Example(NamedTuple):
 
 
 def is_one_sound(given: Any) -> bool:
-    """Whether something is a single sound, and not a collection of sounds."""
+    """Whether something is a single sound, and not a collection of sounds.
+
+    Example:
+        >>> is_one_sound("oud.wav"), is_one_sound((np.zeros(8000), 16000)), is_one_sound(["oud.wav"])
+        (True, True, False)
+    """
     return isinstance(given, str | os.PathLike | np.ndarray | Tensor) or _is_with_rate(given)
 
 
@@ -94,6 +104,10 @@ def sound_of(given: Any, name: str) -> Sound:
 
     Raises:
         InputError: it is something else, or samples are out of range.
+
+    Example:
+        >>> sound_of((np.zeros((2, 8000)), 16000), "a stereo sound").source.wave.shape
+        torch.Size([1, 8000])
     """
     if isinstance(given, str | os.PathLike):
         path = Path(given).expanduser()
@@ -112,7 +126,11 @@ def sound_of(given: Any, name: str) -> Sound:
 
 
 def sounds_of(given: Any, name: str = "sound") -> list[Sound]:
-    """A list of sounds; one alone makes a list of one, and a data set gives all its items."""
+    """A list of sounds; one alone makes a list of one, and a data set gives all its items.
+
+    Raises:
+        InputError: it is something else, or see `sound_of` and `check_waves`.
+    """
     if is_one_sound(given):
         return [sound_of(given, name)]
     if isinstance(given, ClassConditionalDataset):
@@ -140,6 +158,10 @@ def class_name(given: Any) -> str:
     Raises:
         InputError: it is no text, or empty.
         DatasetError: it is not encoded as UTF-8.
+
+    Example:
+        >>> class_name("bağlama") == class_name("bag\u0306lama")
+        True
     """
     if not isinstance(given, str) or not given.strip():
         raise InputError(f"a class is called {given!r}; expected a name")

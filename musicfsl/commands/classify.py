@@ -64,6 +64,11 @@ def _parser() -> CommandParser:
         metavar="DISTANCE|never",
         help="distance, 0 to 2, beyond which a sound fits no class (default: fitted to the examples)",
     )
+    parser.add_argument(
+        "--group-pattern",
+        metavar="REGEX",
+        help="its parentheses catch the player or session in a path; the threshold for unknown is fitted across these",
+    )
     parser.add_argument("--top", type=int, default=3, metavar="N", help="classes that are printed (default 3)")
     parser.add_argument("--explain", type=int, default=0, metavar="N", help="print the N nearest examples too")
     parser.add_argument("--strict", action="store_true", help="fail where an example or a recording cannot be used")
@@ -78,9 +83,10 @@ def _check(options: argparse.Namespace) -> None:
     if not options.recordings and options.save is None:
         raise InputError("no recording is given; name one at least, or --save FILE to keep the classifier only")
     if options.classifier is not None:
-        for name in ("encoder", "method", "window", "unknown"):
+        for name in ("encoder", "method", "window", "unknown", "group_pattern"):
             if getattr(options, name) is not None:
-                raise InputError(f"--{name} is given, but {options.classifier} has its own; give it with --support")
+                option = "--" + name.replace("_", "-")
+                raise InputError(f"{option} is given, but {options.classifier} has its own; give it with --support")
     if options.top < 1 or options.explain < 0:
         raise InputError(f"--top is {options.top} and --explain {options.explain}; expected 1 or more, and 0 or more")
 
@@ -99,7 +105,7 @@ def _classifier(options: argparse.Namespace) -> FewShotClassifier:
     classifier = FewShotClassifier(
         **settings, unknown=_unknown(options.unknown), strict=options.strict, progress=progress
     )
-    return classifier.fit(options.support)
+    return classifier.fit(options.support, options.group_pattern)
 
 
 def _unknown(text: str | None) -> bool | float:

@@ -180,6 +180,17 @@ def largest_shape(
 
     The most are 10 ways, 5 shots and 15 queries a class; in small classes at most half of the clips are shots.
 
+    Args:
+        targets: int ``(N,)``, class of each clip.
+        groups: int ``(N,)``: no group then stands on both sides of an episode.
+        class_names: names by label, for messages.
+        n_way: ways, where they are given; shots and queries likewise.
+        n_support: shots.
+        n_query: queries a class.
+
+    Returns:
+        ways, shots, and queries a class.
+
     Raises:
         EpisodeError: no shape is possible; the message names the class and the shortage.
 

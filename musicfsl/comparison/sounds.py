@@ -92,6 +92,12 @@ def compare_sounds(
 
     Example:
         >>> print(compare_sounds("my_sounds/"))  # doctest: +SKIP
+        >>> rng, t = np.random.default_rng(0), np.arange(8000) / 16000
+        >>> hum = [0.5 * np.sin(2 * np.pi * hertz * t) for hertz in (100, 110, 120, 130)]
+        >>> hiss = [rng.uniform(-0.5, 0.5, len(t)) for _ in range(4)]
+        >>> found = compare_sounds({"hum": hum, "hiss": hiss}, ["mfcc"], n_episodes=10)
+        >>> found.best.report.mean
+        1.0
     """
     opened = _opened(encoders)
     examples = examples_of(sounds)
@@ -164,7 +170,13 @@ def _embedded(
     for name, encoder in encoders.items():
         start = time.perf_counter()
         heard = listen(
-            [example.sound for example in examples], encoder, window, max_windows, strict=strict, progress=progress
+            [example.sound for example in examples],
+            encoder,
+            window,
+            max_windows,
+            strict=strict,
+            progress=progress,
+            warn_of_clipping=not embeddings,
         )
         seconds[name] = time.perf_counter() - start
         if heard.unusable:

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from musicfsl._tables import read_text
-from musicfsl.class_splits import ClassSplit, class_split
+from musicfsl.class_splits import NamedSplit, class_split
 from musicfsl.datasets._archives import extract
 from musicfsl.datasets._downloads import fetch
 from musicfsl.datasets._files import FileDataset, Problem, Short, some, verify_files
@@ -119,7 +119,7 @@ class SpeechCommands(FileDataset):
             self._cut_noises(len(clips), subset)
 
     @classmethod
-    def class_split(cls, name: str) -> ClassSplit:
+    def class_split(cls, name: str) -> NamedSplit:
         """A split of the words that comes with the data set.
 
         "few-shot": 20 words for training, 5 for validation, 10 for the test, by other speakers each; "overlapping": all

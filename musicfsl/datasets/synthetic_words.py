@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from musicfsl._progress import progress_bar
 from musicfsl.caching import cache_root
-from musicfsl.class_splits import ClassSplit, class_split
+from musicfsl.class_splits import NamedSplit, class_split
 from musicfsl.datasets._arguments import checked_classes, checked_length, checked_whole_number
 from musicfsl.datasets._cached_samples import CachedSamples, damaged_cache, made_in_order, read_cache, write_cache
 from musicfsl.datasets._speakers import Part, part_of_speaker
@@ -126,7 +126,7 @@ class SyntheticWords(CachedSamples):
         self._starts = np.concatenate([[0], np.cumsum(self.lengths)])
 
     @classmethod
-    def class_split(cls, name: str) -> ClassSplit:
+    def class_split(cls, name: str) -> NamedSplit:
         """A split of the words: the same as `SpeechCommands.class_split` gives.
 
         Raises:

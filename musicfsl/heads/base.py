@@ -144,8 +144,18 @@ def mean_cross_entropy(logits: Tensor, positions: Tensor) -> Tensor:
 def class_means(support_z: Tensor, support_targets: Tensor, classes: Classes) -> Tensor:
     """Mean embedding of each class's examples, ``(..., n_way, dim)``.
 
+    Args:
+        support_z: as for `Head.adapt`, like the following two.
+        support_targets: int64 ``(n_support_total,)``.
+        classes: what the rows stand for.
+
     Raises:
         InputError: as `Head.adapt`.
+
+    Example:
+        >>> class_means(torch.tensor([[0.0, 1.0], [2.0, 1.0], [5.0, 5.0]]), torch.tensor([0, 0, 1]), None)
+        tensor([[1., 1.],
+                [5., 5.]])
     """
     return mean_prototypes(class_members(support_z, support_targets, classes), support_z)
 
@@ -153,9 +163,19 @@ def class_means(support_z: Tensor, support_targets: Tensor, classes: Classes) ->
 def class_members(support_z: Tensor, support_targets: Tensor, classes: Classes) -> Tensor:
     """Which class each support item is an example of: int64 ``(n_way, n_support_total)`` of 0 and 1.
 
+    Args:
+        support_z: as for `Head.adapt`, like the following two; only its shape counts.
+        support_targets: int64 ``(n_support_total,)``.
+        classes: what the rows stand for.
+
     Raises:
         InputError: as `Head.adapt`, but for values that are not finite, which `mean_prototypes` and `check_finite`
             find.
+
+    Example:
+        >>> class_members(torch.zeros(3, 8), torch.tensor([0, 0, 1]), ["oboe", "oud"])
+        tensor([[1, 1, 0],
+                [0, 0, 1]])
     """
     if support_z.dim() < 2 or support_targets.dim() != 1 or support_z.shape[-2] != len(support_targets):
         raise InputError(

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from musicfsl.errors import InputError
 from musicfsl.heads.transductive import TransductiveHead, check_positive
 
-__all__ = ["BdCspnHead", "rectified"]
+__all__ = ["BdCspnHead"]
 
 
 class BdCspnHead(TransductiveHead):
@@ -76,6 +76,14 @@ def rectified(
     support_z: Tensor, members: Tensor, query_z: Tensor, scale: float, n_pseudo: int | None, shift: bool
 ) -> tuple[Tensor, Tensor]:
     """Steps 1 to 3 of `BdCspnHead`.
+
+    Args:
+        support_z: ``(..., n_support_total, dim)``.
+        members: ``(n_way, n_support_total)`` of 0 and 1, of the same type.
+        query_z: ``(..., n_query_total, dim)``.
+        scale: as for `BdCspnHead`, like the following two.
+        n_pseudo: queries of each class that may join its prototype; None for all.
+        shift: whether queries are shifted.
 
     Returns:
         prototypes ``(..., n_way, dim)``, and the queries of length one, shifted, ``(..., n_query_total, dim)``.

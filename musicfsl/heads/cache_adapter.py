@@ -111,7 +111,13 @@ class CacheAdapterHead(Head):
         return self.score_with(self.prototypical.score(HeadState(state.prototypes), query_z), state, query_z)
 
     def score_with(self, prior: Tensor, state: CacheState, query_z: Tensor) -> Tensor:
-        """Logits with the prior of another classifier, ``(..., n_query_total, n_way)``, added to the cache's."""
+        """Logits ``(..., n_query_total, n_way)`` with the prior of another classifier, added to the cache's.
+
+        Args:
+            prior: logits ``(..., n_query_total, n_way)`` of the other classifier.
+            state: from `Head.adapt`.
+            query_z: ``(..., n_query_total, dim)``.
+        """
         cosines = self.cosine.score(HeadState(state.keys), query_z)  # (..., n_query_total, n_support_total)
         affinities = torch.exp(self.log_beta.exp() * (cosines - 1))
         return prior + self.log_alpha.exp() * (affinities.to(state.values.dtype) @ state.values)

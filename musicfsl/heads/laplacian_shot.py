@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from musicfsl.errors import InputError
-from musicfsl.heads.bd_cspn import rectified
 from musicfsl.heads.prototypical import squared_distances
 from musicfsl.heads.transductive import TransductiveHead, check_positive
 
@@ -24,18 +24,25 @@ class LaplacianShotHead(TransductiveHead):
 
     where :math:`a_{qk} = \lVert x_q - m_k \rVert^2` and :math:`w` is 1 for the ``n_neighbours`` nearest other queries,
     by repeated bound updates :math:`y_q \leftarrow \mathrm{softmax}_k(-a_{qk} + \lambda \sum_p w(x_q, x_p) y_{pk})`.
-    Embeddings have length one, and the prototypes :math:`m_k` are rectified by the queries as those of `BdCspnHead`.
     The logits are the exponents of the last update.
 
-    The graph assumes nothing of the shares of the classes among the queries; the shift of ``rectify`` assumes that
-    they are balanced (see `BdCspnHead`), and so does ``centre``: set both to False where they may not be.
+    Embeddings have length one, and the prototypes :math:`m_k` are rectified: the queries are shifted so that their mean
+    is that of the support set, each joins the class :math:`X_k` of the class mean with the largest cosine, and
+
+    .. math:: m_k = \frac{1}{|X_k|} \sum_{x \in X_k} \mathrm{softmax}_k(\epsilon \cos(x, \bar{x}_k))\, x .
+
+    The graph assumes nothing of the shares of the classes among the queries; the shift assumes that they are balanced
+    (see `BdCspnHead`), and so does ``centre``: set ``rectify`` and ``centre`` to False where they may not be.
 
     Args:
-        smoothing: :math:`\lambda`; 0 leaves nearest prototypes. Larger helps where classes are compact; the paper
-            chooses it between 0.1 and 1.5 on validation classes.
-        n_neighbours: neighbours that a query looks at; there are fewer where there are fewer queries.
+        smoothing: :math:`\lambda`; 0 leaves nearest prototypes. The paper chooses it between 0.1 and 1.5 on validation
+            classes; more helps where examples are few, and harms where prototypes are good.
+        n_neighbours: neighbours that a query looks at; there are fewer where there are fewer queries. The paper's 3
+            count the query itself.
         n_steps: bound updates.
         rectify: whether the prototypes are rectified, or the means of the support set.
+        scale: :math:`\epsilon`. The smaller it is, the less do doubtful members of a class count, and the shorter are
+            the prototypes of classes that have many of them; the larger, the nearer is the mean of all members.
         centre: whether the mean of all items of the episode is subtracted first; see `TransductiveHead`.
 
     Shape:
@@ -46,10 +53,10 @@ class LaplacianShotHead(TransductiveHead):
 
     Reference:
         I. M. Ziko, J. Dolz, E. Granger, I. Ben Ayed, Laplacian regularized few-shot learning, ICML 2020,
-        algorithm 1.
+        algorithm 1; rectification and ``scale`` as in their code, but that examples keep their class.
 
     Example:
-        >>> head = LaplacianShotHead(n_neighbours=1, rectify=False, centre=False)
+        >>> head = LaplacianShotHead(n_neighbours=1, smoothing=0.7, rectify=False, centre=False)
         >>> support_z = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
         >>> query_z = torch.tensor([[0.72, 0.70], [0.60, 0.80]])
         >>> head(support_z, torch.tensor([0, 1]), query_z).argmax(-1)
@@ -60,20 +67,22 @@ class LaplacianShotHead(TransductiveHead):
 
     def __init__(
         self,
-        smoothing: float = 0.7,
-        n_neighbours: int = 3,
+        smoothing: float = 0.3,
+        n_neighbours: int = 2,
         n_steps: int = 20,
         rectify: bool = True,
+        scale: float = 10.0,
         centre: bool = True,
     ) -> None:
         super().__init__(centre)
-        check_positive(n_neighbours=n_neighbours, n_steps=n_steps)
+        check_positive(n_neighbours=n_neighbours, n_steps=n_steps, scale=scale)
         if not smoothing >= 0:
             raise InputError(f"smoothing is {smoothing}; expected 0 or more")
         self.smoothing = smoothing
         self.n_neighbours = n_neighbours
         self.n_steps = n_steps
         self.rectify = rectify
+        self.scale = scale
 
     def settings(self) -> dict[str, Any]:
         return {
@@ -81,21 +90,33 @@ class LaplacianShotHead(TransductiveHead):
             "n_neighbours": self.n_neighbours,
             "n_steps": self.n_steps,
             "rectify": self.rectify,
+            "scale": self.scale,
             "centre": self.centre,
         }
 
     def infer(self, support_z: Tensor, members: Tensor, query_z: Tensor) -> Tensor:
+        support, queries = normalize(support_z, dim=-1), normalize(query_z, dim=-1)
+        prototypes = members / members.sum(dim=1, keepdim=True) @ support
         if self.rectify:
-            prototypes, queries = rectified(support_z, members, query_z, scale=10.0, n_pseudo=None, shift=True)
-        else:
-            support, queries = (torch.nn.functional.normalize(z, dim=-1) for z in (support_z, query_z))
-            prototypes = members / members.sum(dim=1, keepdim=True) @ support
+            queries = queries + support.mean(dim=-2, keepdim=True) - queries.mean(dim=-2, keepdim=True)
+            prototypes = self._rectified(prototypes, support, members, queries)
         unary = -squared_distances(queries, prototypes)  # (..., n_query_total, n_way)
         neighbours = _neighbours(queries, self.n_neighbours)
         logits = unary
         for _ in range(self.n_steps):
             logits = unary + self.smoothing * (neighbours @ logits.softmax(dim=-1))
         return logits
+
+    def _rectified(self, prototypes: Tensor, support: Tensor, members: Tensor, queries: Tensor) -> Tensor:
+        """``(..., n_way, dim)``; the queries are shifted already."""
+        z = torch.cat([support, queries], dim=-2)
+        cosines = normalize(z, dim=-1) @ normalize(prototypes, dim=-1).mT  # (..., n_items, n_way)
+        of_queries = cosines[..., support.shape[-2] :, :]
+        best = of_queries.max(dim=-1, keepdim=True).indices
+        pseudo_labels = torch.zeros_like(of_queries).scatter(-1, best, 1.0)
+        of_class = torch.cat([members.T.expand(*z.shape[:-2], -1, -1), pseudo_labels], dim=-2)
+        weights = of_class * (self.scale * cosines).softmax(dim=-1)
+        return (weights / of_class.sum(dim=-2, keepdim=True)).mT @ z
 
 
 def _neighbours(queries: Tensor, n_neighbours: int) -> Tensor:

@@ -104,6 +104,10 @@ def ledoit_wolf_shrinkage(residuals: Tensor) -> Tensor:
 
     Returns:
         ``(..., 1, 1)``, 0 to 1; 1 where the covariance is a multiple of the identity already.
+
+    Example:
+        >>> ledoit_wolf_shrinkage(torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
+        tensor([[0.9444]])
     """
     n, dim = residuals.shape[-2:]
     products = residuals @ residuals.mT if n <= dim else residuals.mT @ residuals

@@ -7,17 +7,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 
 from musicfsl.errors import InputError
-from musicfsl.heads.prototypical import squared_distances
 from musicfsl.heads.transductive import TransductiveHead, check_positive
 
 __all__ = ["PtMapHead"]
 
-# Sinkhorn's iterations end where each query's shares sum to 1 within the tolerance.
+# Sinkhorn's scalings end where each query's shares sum to 1 within the tolerance.
 _TOLERANCE = 1e-4
-_ITERATIONS_BETWEEN_LOOKS = 5
+_SCALINGS_BETWEEN_LOOKS = 5
 _MOST_LOOKS = 100
 
 
@@ -82,16 +81,20 @@ class PtMapHead(TransductiveHead):
                 f"{self.name} gives every class equally many queries, but there are {n_query} for {n_way} classes; "
                 "give all queries at once, or take a head that is not transductive"
             )
-        support, queries = self._transformed(support_z), self._transformed(query_z)
-        sums, counts = members @ support, members.sum(dim=1, keepdim=True)
-        prototypes = sums / counts
-        exponents = self._exponents(queries, prototypes)
+        z = torch.cat([self._transformed(support_z), self._transformed(query_z)], dim=-2)
+        # Prototypes stay means of the items, mixture @ z, so inner products of the items are all that is needed.
+        products = z @ z.mT  # (..., n_items, n_items)
+        of_support = pad(members, (0, n_query))  # (n_way, n_items)
+        counts = members.sum(dim=1, keepdim=True)
+        mixture = of_support / counts
+        exponents = self._exponents(mixture, products, n_query)
         log_plan = _sinkhorn(exponents)
         for _ in range(self.n_steps):
             plan = log_plan.exp()  # (..., n_way, n_query_total)
-            means = (sums + plan @ queries) / (counts + plan.sum(dim=-1, keepdim=True))
-            prototypes = prototypes + self.rate * (means - prototypes)
-            before, exponents = exponents, self._exponents(queries, prototypes)
+            assigned = of_support + pad(plan, (support_z.shape[-2], 0))
+            means = assigned / (counts + plan.sum(dim=-1, keepdim=True))
+            mixture = mixture + self.rate * (means - mixture)
+            before, exponents = exponents, self._exponents(mixture, products, n_query)
             # There is one plan for each cost, and the scaling of the last one is close to that of the next.
             log_plan = _sinkhorn(log_plan + exponents - before)
         return log_plan.mT
@@ -101,20 +104,32 @@ class PtMapHead(TransductiveHead):
         powered = normalize(torch.where(z < 0, -1.0, 1.0) * (z.abs() + 1e-6) ** self.power, dim=-1)
         return normalize(powered - powered.mean(dim=-2, keepdim=True), dim=-1)
 
-    def _exponents(self, queries: Tensor, prototypes: Tensor) -> Tensor:
-        return -self.sharpness * squared_distances(queries, prototypes).mT
+    def _exponents(self, mixture: Tensor, products: Tensor, n_query: int) -> Tensor:
+        """Less squared distances, ``(..., n_way, n_query_total)``, less what all classes of a query have in common."""
+        inner = mixture @ products  # c_k . z_i
+        squares = (inner * mixture).sum(dim=-1, keepdim=True)  # c_k . c_k
+        return self.sharpness * (2 * inner[..., -n_query:] - squares)
 
 
 def _sinkhorn(log_plan: Tensor) -> Tensor:
-    """Scales columns to sums of 1 and rows to equal sums, in turn; on logarithms, which do not underflow.
+    """Scales columns to sums of 1 and rows to equal sums, in turn.
+
+    The first of some scalings is done on logarithms, which do not underflow; after it every row and every column has
+    an entry of some size, and each further one moves the factors by less than the square of the number of queries.
 
     Args:
         log_plan: ``(..., n_way, n_query_total)``; the long axis last is several times quicker.
     """
-    log_share = math.log(log_plan.shape[-1] / log_plan.shape[-2])
+    share = log_plan.shape[-1] / log_plan.shape[-2]
     for _ in range(_MOST_LOOKS):
-        for _ in range(_ITERATIONS_BETWEEN_LOOKS):
-            log_plan = log_plan.log_softmax(dim=-2).log_softmax(dim=-1) + log_share
-        if log_plan.detach().exp().sum(dim=-2).sub(1).abs().max() < _TOLERANCE:
+        log_plan = log_plan.log_softmax(dim=-2).log_softmax(dim=-1) + math.log(share)
+        plan = log_plan.exp()
+        row_factors, column_factors = torch.ones_like(plan[..., :1]), torch.ones_like(plan[..., :1, :])
+        for _ in range(_SCALINGS_BETWEEN_LOOKS - 1):
+            column_factors = 1 / (row_factors.mT @ plan)  # (..., 1, n_query_total)
+            row_factors = share / (plan @ column_factors.mT)  # (..., n_way, 1)
+        log_plan = log_plan + row_factors.log() + column_factors.log()
+        sums = column_factors * (row_factors.mT @ plan)
+        if sums.detach().sub(1).abs().max() < _TOLERANCE:
             break
     return log_plan

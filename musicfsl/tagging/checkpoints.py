@@ -15,15 +15,8 @@ import torch
 from torch import Tensor
 
 from musicfsl._version import __version__
-from musicfsl.checkpoints import (
-    Card,
-    EncoderCard,
-    encoder_of,
-    fill,
-    read_checkpoint,
-    weights_of,
-    write_safetensors,
-)
+from musicfsl._weight_files import fill, read_checkpoint, weights_of, write_safetensors
+from musicfsl.checkpoints import Card, EncoderCard, encoder_of
 from musicfsl.errors import CheckpointError, InputError
 from musicfsl.tagging.tagger import Tagger
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from musicfsl.class_splits import ClassSplit, class_split, class_split_names
+from musicfsl.class_splits import NamedSplit, class_split, class_split_names
 from musicfsl.datasets.base import ClassConditionalDataset, Subset, split_classes
 from musicfsl.episodes import EpisodeSampler
 from musicfsl.errors import EpisodeError, InputError, did_you_mean
@@ -60,7 +60,7 @@ class NamedClasses:
         test_classes: Sequence[str] | None,
         partition: str | None,
     ) -> None:
-        self.split: ClassSplit | None = None
+        self.split: NamedSplit | None = None
         self._clips_of: dict[Stage, NDArray[np.int64]] = {}
         if partition is not None:
             if any(names is not None for names in (train_classes, val_classes, test_classes)):
@@ -150,7 +150,7 @@ def classes_of(path: str) -> tuple[list[str], list[str], list[str] | None]:
     return partition.part("train"), partition.part("val"), partition.part("test") if len(partition.parts) > 2 else None
 
 
-def named_split(dataset: str | ClassConditionalDataset, partition: str) -> ClassSplit | None:
+def named_split(dataset: str | ClassConditionalDataset, partition: str) -> NamedSplit | None:
     """The split of this name that comes with the data set; None where ``partition`` is a file.
 
     Raises:
@@ -170,7 +170,7 @@ def named_split(dataset: str | ClassConditionalDataset, partition: str) -> Class
 
 
 def clips_of_stages(
-    source: ClassConditionalDataset, split: ClassSplit
+    source: ClassConditionalDataset, split: NamedSplit
 ) -> tuple[ClassConditionalDataset, dict[Stage, NDArray[np.int64]]]:
     """The clips that a split uses, and which of them each stage has: of its classes, in its official subset.
 

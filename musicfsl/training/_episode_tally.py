@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from musicfsl._episode_reports import AnswerTally
 from musicfsl.episodes import EpisodeDataset
 from musicfsl.errors import InputError
 from musicfsl.evaluation import EpisodeReport
-from musicfsl.hierarchy_reports import HierarchyTally
-from musicfsl.metrics import confusion_matrix, mean_ci95
 from musicfsl.taxonomy import Taxonomy
 
 __all__ = ["EpisodeTally"]
@@ -62,31 +61,9 @@ class EpisodeTally:
         if bool((seen == 0).any()):
             return None
         dataset, sampler = self._episodes.dataset, self._episodes.sampler
-        predicted = answers.cpu().numpy()  # (n_episodes, n_way, n_query)
+        drawn = sampler.draw(0, len(answers)).flattened()
         labels = np.unique(dataset.targets)
         names = [dataset.classes[label] for label in labels]
-        numbers = np.searchsorted(labels, sampler.draw(0, len(predicted)).classes)  # (n_episodes, n_way)
-        hierarchy = None if taxonomy is None else HierarchyTally(taxonomy, names)
-        if hierarchy is not None:
-            hierarchy.add(numbers, predicted)
-        accuracies = (predicted == np.arange(sampler.n_way)[:, None]).mean(axis=(1, 2))
-        mean, ci95 = mean_ci95(accuracies)
-        answered = np.take_along_axis(numbers, predicted.reshape(len(numbers), -1), axis=1)
-        return EpisodeReport(
-            mean=mean,
-            ci95=ci95,
-            chance=1.0 / sampler.n_way,
-            n_way=sampler.n_way,
-            n_support=sampler.n_support,
-            n_query=sampler.n_query,
-            n_episodes=len(predicted),
-            seed=sampler.seed,
-            accuracies=accuracies,
-            labels=labels.tolist(),
-            class_names=names,
-            confusion=confusion_matrix(np.repeat(numbers, sampler.n_query, axis=1), answered, len(labels)),
-            grouped=sampler.is_grouped,
-            is_synthetic=dataset.is_synthetic,
-            hierarchy=None if hierarchy is None else hierarchy.report(),
-            trained_on=trained_on,
-        )
+        tally = AnswerTally(sampler, labels, names, len(answers), taxonomy)
+        tally.add(0, drawn, answers.cpu().numpy().reshape(len(answers), -1))
+        return tally.report(is_synthetic=dataset.is_synthetic, trained_on=trained_on)

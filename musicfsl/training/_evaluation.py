@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ class Evaluation:
         n_episodes: how many.
         split_groups: keep recordings apart between support and query.
         taxonomy: by which reports say how bad mistakes are; None for none.
+        groups_apart: as in `musicfsl.EpisodeSampler`.
     """
 
     n_way: int | None
@@ -44,11 +46,19 @@ class Evaluation:
     n_episodes: int
     split_groups: bool
     taxonomy: Taxonomy | None
+    groups_apart: Literal["class", "episode"] = "class"
 
     def check(self, part: ClassConditionalDataset) -> None:
         """Raises the error that names what is missing before training rather than after its first epoch."""
-        groups = part.groups if self.split_groups else None
-        EpisodeSampler(part.targets, self._ways(part), self.n_support, self.n_query, 0, groups, part.classes)
+        EpisodeSampler(
+            part.targets,
+            self._ways(part),
+            self.n_support,
+            self.n_query,
+            groups=part.groups if self.split_groups else None,
+            class_names=part.classes,
+            groups_apart=self.groups_apart,
+        )
         if self.taxonomy is not None:
             self.taxonomy.prune(part.classes)
 
@@ -67,6 +77,7 @@ class Evaluation:
             class_names=part.classes,
             is_synthetic=part.is_synthetic,
             taxonomy=self.taxonomy,
+            groups_apart=self.groups_apart,
         )
 
     def episodes(self, part: ClassConditionalDataset, seed: int) -> EpisodeDataset:
@@ -79,6 +90,7 @@ class Evaluation:
             self.n_episodes,
             seed=seed,
             split_groups=self.split_groups,
+            groups_apart=self.groups_apart,
         )
 
     def _ways(self, part: ClassConditionalDataset) -> int:
@@ -106,13 +118,11 @@ def clip_loader(
     )
 
 
-def episode_loader(
-    episodes: EpisodeDataset, n_episodes: int, process: tuple[int, int], num_workers: int = 0
-) -> DataLoader[Episode]:
+def episode_loader(episodes: EpisodeDataset, process: tuple[int, int], num_workers: int = 0) -> DataLoader[Episode]:
     """A loader of episodes to evaluate on, which processes share; the arguments are as for `clip_loader`."""
     return DataLoader(
         episodes,
-        sampler=Share(n_episodes, *process),
+        sampler=Share(len(episodes), *process),
         num_workers=num_workers,
         collate_fn=collate_episodes,
         generator=torch.Generator(),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
-import pytorch_lightning as pl
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -33,16 +32,7 @@ __all__ = ["EpisodicData", "Stage"]
 _ENDLESS = 2**62
 
 # Arguments that decide neither the classes (these are looked at by name) nor the episodes.
-_NO_SETTINGS = {
-    "dataset",
-    "train_classes",
-    "val_classes",
-    "test_classes",
-    "partition",
-    "taxonomy",
-    "num_workers",
-    "cache_dir",
-}
+_NO_SETTINGS = {"dataset", "partition", "taxonomy", "num_workers", "cache_dir"} | {f"{name}_classes" for name in STAGES}
 
 
 class EpisodicData(ResumableData):
@@ -82,6 +72,8 @@ class EpisodicData(ResumableData):
         max_windows: windows of a clip whose embeddings are averaged for validation and test.
         augment: make virtual instruments of the training classes (`musicfsl.augment.VirtualInstruments`).
         split_groups: keep recordings (players, songs) apart between support and query.
+        groups_apart: where they are kept apart: in each ``"class"``, or in the whole ``"episode"``, which matters where
+            classes share groups, as words share speakers (see `EpisodeSampler`).
         trim_db: silence at both ends of a clip is cut, below so many decibels under its loudest part; None keeps it.
         seed: of the episodes.
         taxonomy: a tree over the class names, by which reports say how bad mistakes are: a `Taxonomy`, the name of a
@@ -122,6 +114,7 @@ class EpisodicData(ResumableData):
         max_windows: int = 5,
         augment: bool = True,
         split_groups: bool = True,
+        groups_apart: Literal["class", "episode"] = "class",
         trim_db: float | None = 60.0,
         seed: int = 0,
         taxonomy: Taxonomy | str | dict[str, Any] | None = None,
@@ -143,14 +136,14 @@ class EpisodicData(ResumableData):
         self.eval_n_way, self.eval_n_support, self.eval_n_query = eval_n_way, eval_n_support, eval_n_query
         self.eval_episodes = eval_episodes
         self.duration, self.max_windows = duration, max_windows
-        self.augment, self.split_groups, self.trim_db = augment, split_groups, trim_db
+        self.augment, self.trim_db = augment, trim_db
+        self.split_groups, self.groups_apart = split_groups, groups_apart
         self.taxonomy = None if taxonomy is None else Taxonomy.load(taxonomy)
         self.seed, self.num_workers, self.cache_dir = seed, num_workers, cache_dir
         self._parts: dict[Stage, Subset] = {}
         self._all: ClassConditionalDataset | None = None
         #: The stages whose loaders give stored embeddings ``(dim, 1)`` instead of features.
         self.embedded: set[Stage] = set()
-        self._standalone: Encoder | None = None
 
     @property
     def train_classes(self) -> list[str]:
@@ -249,21 +242,9 @@ class EpisodicData(ResumableData):
         about = {"name": train.name, "is_synthetic": train.is_synthetic, "n_clips": len(train)}
         return {**about, **self._chosen.describe(), **parts, **left_out}
 
-    def _learner(self) -> pl.LightningModule | None:
-        return None if self.trainer is None else self.trainer.lightning_module
-
     def _on_episodes(self) -> bool:
         """Whether what is trained adapts to the sounds of each episode, so that embeddings will not do."""
         return bool(getattr(self._learner(), "evaluates_on_episodes", False))
-
-    def _encoder(self) -> Encoder:
-        encoder = getattr(self._learner(), "encoder", self._standalone)
-        if not isinstance(encoder, Encoder):
-            raise InputError(
-                "EpisodicData takes its front end from the learner; call trainer.fit(learner, datamodule=...), or "
-                "setup_for(encoder) where nothing is trained"
-            )
-        return encoder
 
     def _features(self) -> ClassConditionalDataset:
         """All features, cut to the duration that the network sees."""
@@ -299,6 +280,7 @@ class EpisodicData(ResumableData):
             seed=self.seed,
             split_groups=self.split_groups,
             class_augment=VirtualInstruments.for_front_end(self._encoder().front_end) if self.augment else None,
+            groups_apart=self.groups_apart,
         )
 
     def _clips(self, part: ClassConditionalDataset) -> DataLoader[Window]:
@@ -306,12 +288,11 @@ class EpisodicData(ResumableData):
 
     def _evaluation(self) -> Evaluation:
         numbers = (self.eval_n_way, self.eval_n_support, self.eval_n_query, self.eval_episodes)
-        return Evaluation(*numbers, self.split_groups, self.taxonomy)
+        return Evaluation(*numbers, self.split_groups, self.taxonomy, self.groups_apart)
 
     def _evaluation_seed(self, stage: Stage) -> int:
         """Another stream of episodes than the training's, the same in every epoch."""
         return self.seed + STAGES.index(stage)
 
     def _evaluation_loader(self, stage: Stage) -> DataLoader[Episode]:
-        episodes = self.evaluation_episodes(stage)
-        return episode_loader(episodes, self.eval_episodes, self._process(), self.num_workers)
+        return episode_loader(self.evaluation_episodes(stage), self._process(), self.num_workers)

@@ -10,7 +10,9 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from musicfsl.backbones.base import Encoder
 from musicfsl.episodes import Episode, collate_episodes
+from musicfsl.errors import InputError
 
 __all__ = ["EpisodeLoader", "ResumableData", "ResumableLoader", "Share"]
 
@@ -125,12 +127,16 @@ class EpisodeLoader(ResumableLoader):
 
 
 class ResumableData(pl.LightningDataModule):
-    """A data module whose training goes on, after an interruption, at the very next step."""
+    """A data module whose training goes on, after an interruption, at the very next step.
+
+    It prepares the data for the encoder of the learner, or for a given one where nothing is trained.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._loader: ResumableLoader | None = None
         self._resumed: dict[str, int] = {}
+        self._standalone: Encoder | None = None
 
     def state_dict(self) -> dict[str, int]:
         """How far training came, for Lightning's checkpoints."""
@@ -150,6 +156,18 @@ class ResumableData(pl.LightningDataModule):
         self._loader = loader
         loader.load_state_dict(self._resumed)
         return loader
+
+    def _learner(self) -> pl.LightningModule | None:
+        return None if self.trainer is None else self.trainer.lightning_module
+
+    def _encoder(self) -> Encoder:
+        encoder = getattr(self._learner(), "encoder", self._standalone)
+        if not isinstance(encoder, Encoder):
+            raise InputError(
+                f"{type(self).__name__} takes its front end from the learner; call trainer.fit(learner, "
+                "datamodule=...), or setup_for(encoder) where nothing is trained"
+            )
+        return encoder
 
     def _process(self) -> tuple[int, int]:
         """Number of processes, and which one this is."""

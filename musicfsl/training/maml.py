@@ -156,7 +156,12 @@ class MamlLearner(EpisodicLearner):
         return weights
 
     def score(self, weights: AdaptedWeights, query: Tensor) -> Tensor:
-        """Logits ``(n_query_total, n_way)`` of waves or features under the weights that `adapt` gave."""
+        """Logits ``(n_query_total, n_way)`` of one episode's queries.
+
+        Args:
+            weights: what `adapt` gave.
+            query: waves ``(n_query_total, 1, n_samples)``, or features ``(n_query_total, n_features, n_frames)``.
+        """
         of_encoder = {name.removeprefix("encoder."): w for name, w in weights.items() if name.startswith("encoder.")}
         z: Tensor = functional_call(self.encoder, of_encoder, (query,))
         return self.head.score(LinearState(weights["head.weight"], weights["head.bias"]), z)

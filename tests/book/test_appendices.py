@@ -245,6 +245,9 @@ def louder(wave: ArrayLike, by: float = 2) -> float:
     Args:
         wave: of any length.
         by: a factor.
+
+    Reference:
+        A. Author, On loudness, 2001.
     """
 
 class Loud:
@@ -260,6 +263,7 @@ class Loud:
 class Lamp:
     """Shines in a `Loud`."""
 ''',
+    "musicfsl/rooms.py": "from musicfsl.light import Lamp",
 }
 
 API = """# A page
@@ -274,7 +278,8 @@ API = """# A page
 .. autoclass:: musicfsl.Lamp
 ```
 
-{py:func}`musicfsl.sound.louder` {cite:t}`snell2017prototypical` {cite:p}`wang2020fewshotdrum` {cite:p}`lake2015bpl`
+{py:func}`musicfsl.sound.louder` {py:class}`musicfsl.rooms.Lamp`
+{cite:t}`snell2017prototypical` {cite:p}`wang2020fewshotdrum` {cite:p}`lake2015bpl`
 
 ```{bibliography}
 :filter: cited
@@ -307,6 +312,10 @@ def test_a_function_has_one_signature_and_the_types_of_its_source(api_page: str)
     assert "wave (ArrayLike) – of any length" in text_of(api_page)
 
 
+def test_a_reference_keeps_the_initial_of_its_author(api_page: str) -> None:
+    assert "A. Author, On loudness, 2001." in text_of(api_page)
+
+
 def test_data_is_described_by_its_comment(api_page: str) -> None:
     assert "Names that may be used: two of them." in text_of(api_page)
     assert "immutable sequence" not in api_page
@@ -314,7 +323,13 @@ def test_data_is_described_by_its_comment(api_page: str) -> None:
 
 def test_references_find_objects_under_other_names(api_page: str) -> None:
     links = re.findall(r'<a class="reference internal" href="#([\w.]+)" title=[^>]*><code', api_page)
-    assert sorted(links) == ["musicfsl.Loud", "musicfsl.Loud.quieter", "musicfsl.light.Loud", "musicfsl.louder"]
+    assert sorted(links) == [
+        "musicfsl.Lamp",
+        "musicfsl.Loud",
+        "musicfsl.Loud.quieter",
+        "musicfsl.light.Loud",
+        "musicfsl.louder",
+    ]
 
 
 def test_text_and_list_cite_alike(api_page: str) -> None:

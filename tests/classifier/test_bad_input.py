@@ -270,6 +270,13 @@ def test_what_are_no_examples(given: object, message: str) -> None:
         fitted(given)
 
 
+def test_groups_that_cannot_be_found(folder: Path, make_note: Note) -> None:
+    with pytest.raises(DatasetError, match="does not match 'flute/0.wav'; every recording needs a group"):
+        FewShotClassifier("mfcc").fit(folder, group_pattern=r"session (\d)")
+    with pytest.raises(InputError, match="a data set knows its own, a dict none"):
+        FewShotClassifier("mfcc").fit({"flute": make_note("flute")}, group_pattern=r"(\d)")
+
+
 def test_stored_features_are_no_sounds(tones) -> None:
     store = FeatureStore.build(tones, MfccEncoder().front_end, progress=False)
     with pytest.raises(InputError, match="holds stored features; give the data set of waves"):

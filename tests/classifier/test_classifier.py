@@ -126,11 +126,46 @@ class TestLearning:
         cosine = torch.nn.functional.cosine_similarity(whole - whole.mean(), by_windows - by_windows.mean())
         assert float(cosine) > 0.95  # silent windows count in the former only
 
+    def test_windows_of_a_very_long_recording_reach_from_its_begin_to_its_end(
+        self, make_note: Note, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path, offsets = tmp_path / "long.wav", []
+        soundfile.write(path, make_note("harp", seconds=4.1), 16000)
+        monkeypatch.setattr(listening_module, "_LONGEST_DECODED", 2.0)
+        read = listening_module.load_audio
+        monkeypatch.setattr(listening_module, "load_audio", lambda *where: offsets.append(where[2]) or read(*where))
+        listen(sounds_of(path), MfccEncoder(), 1.0, 100)
+        assert offsets[0] == 0 and offsets[-1] == pytest.approx(3.1, abs=1e-3)
+        assert max(np.diff(offsets)) <= 0.5  # neighbours overlap by half at least
+
     def test_a_folder_a_mapping_and_a_data_set_teach_the_same(self, folder: Path, make_note: Note) -> None:
         mapping = {name: [folder / name] for name in ("oboe", "flute", "harp")}
         ways = [folder, mapping, AudioFolder(folder, duration=None)]
         answers = [FewShotClassifier("mfcc").fit(way).predict_proba(make_note("flute", seed=4)) for way in ways]
         assert answers[1] == pytest.approx(answers[0]) and answers[2] == pytest.approx(answers[0])
+
+    def test_groups_in_a_folder_are_those_of_a_data_set(self, tmp_path: Path, make_note: Note) -> None:
+        root = tmp_path / "sounds"
+        for k, name in enumerate(("flute", "oboe")):
+            for day, noise in (("monday", 0.0), ("friday", 0.3)):
+                (root / name / day).mkdir(parents=True)
+                for seed in range(3 * k, 3 * k + 3):
+                    wave = make_note(name, seed=seed) + noise * np.random.default_rng(seed).normal(size=12800)
+                    soundfile.write(root / name / day / f"{seed}.wav", np.clip(wave, -1, 1), 16000)
+        pattern = r"/(\w+)/"
+        apart = FewShotClassifier("mfcc").fit(root, group_pattern=pattern)
+        known = FewShotClassifier("mfcc").fit(AudioFolder(root, duration=None, group_pattern=pattern))
+        assert apart.unknown_threshold == pytest.approx(known.unknown_threshold)
+        # another day is farther away than another take
+        alone = FewShotClassifier("mfcc").fit(root)
+        assert apart.unknown_threshold > 1.5 * alone.unknown_threshold
+
+        added = FewShotClassifier("mfcc", unknown=False)
+        for day in ("friday", "monday"):
+            added.add("flute", root / "flute" / day, group=day)
+            added.add("oboe", root / "oboe" / day, group=day)
+        added.unknown = True
+        assert added.unknown_threshold == pytest.approx(apart.unknown_threshold)
 
     def test_adding_is_as_if_all_had_been_there_and_embeds_only_what_is_new(
         self, classifier: FewShotClassifier, folder: Path, make_note: Note, monkeypatch: pytest.MonkeyPatch

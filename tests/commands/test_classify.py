@@ -74,6 +74,16 @@ def test_what_fits_no_class_is_unknown(capsys, sounds: Path, tmp_path: Path) -> 
     assert code == 2 and "--unknown is 'sometimes'; expected a distance from 0 to 2, or 'never'" in err
 
 
+def test_groups_are_left_out_together(capsys, sounds: Path, query: Path) -> None:
+    thresholds = []
+    for pattern in (r"/(\d)", r"/\d*(.)"):  # each recording its own; all of a class together
+        _, out, _ = run(capsys, query, "--support", sounds, "--encoder", "mfcc", "--group-pattern", pattern, "--json")
+        thresholds.append(json.loads(out)["unknown_threshold"])
+    _, out, _ = run(capsys, query, "--support", sounds, "--encoder", "mfcc", "--json")
+    assert thresholds[0] == pytest.approx(json.loads(out)["unknown_threshold"])
+    assert thresholds[1] > 2 * thresholds[0]  # nothing is left to compare with in a class: the distance of classes
+
+
 def test_a_classifier_is_kept_and_used_again(capsys, sounds: Path, query: Path, tmp_path: Path) -> None:
     kept = tmp_path / "mine.safetensors"
     code, out, _ = run(capsys, "--support", sounds, "--encoder", "mfcc", "--method", "lda", "--save", kept)
@@ -132,6 +142,7 @@ def test_a_transductive_method_hears_all_together(capsys, sounds: Path) -> None:
         (["x.wav", "--support", "a", "--classifier", "b"], "give either --support"),
         (["--support", "a"], "no recording is given"),
         (["x.wav", "--support", "a", "--top", "0"], "--top is 0"),
+        (["x.wav", "--classifier", "b", "--group-pattern", "a"], "--group-pattern is given, but b has its own"),
         (["x.wav", "--support", "no such folder", "--encoder", "mfcc"], "no such folder is not a folder"),
         (["x.wav", "--support", "a", "--method", "prototypcal", "--encoder", "mfcc"], "Did you mean 'prototypical'"),
     ],

@@ -15,7 +15,7 @@ def test_against_numpy() -> None:
     support, query = rng.normal(size=(6, 4)) * scales + 3, rng.normal(size=(5, 4)) * scales + 3
     targets = np.repeat([0, 1, 2], 2)
     mean, deviation = support.mean(0), support.std(0)
-    deviation = np.maximum(deviation, 0.1 * deviation.mean())
+    deviation = np.maximum(deviation, 0.1 * np.sort(deviation)[1])  # the lower median of four
     s, q = (support - mean) / deviation, (query - mean) / deviation
     prototypes = np.stack([s[targets == c].mean(0) for c in range(3)])
     expected = -((q[:, None] - prototypes) ** 2).sum(-1)
@@ -31,6 +31,18 @@ def test_a_dimension_in_which_examples_agree_does_not_outweigh_the_others() -> N
     assert logits.argmax(-1).tolist() == [0, 1] and torch.isfinite(logits).all()
     same = head(torch.ones(2, 3), torch.tensor([0, 1]), torch.ones(1, 3))
     assert torch.isfinite(same).all()
+
+
+def test_one_huge_dimension_and_dead_ones_change_the_scale_of_no_other() -> None:
+    g = torch.Generator().manual_seed(0)
+    support = torch.randn(6, 9, generator=g)
+    targets = torch.tensor([0, 0, 1, 1, 2, 2])
+    _, scale, _ = StandardizedHead(PrototypicalHead()).adapt(support, targets)
+    stretched = torch.cat([support * torch.tensor([1e6] + [1.0] * 8), torch.zeros(6, 40)], dim=1)
+    _, found, _ = StandardizedHead(PrototypicalHead()).adapt(stretched, targets)
+    torch.testing.assert_close(found[:, 1:9], scale[:, 1:])
+    torch.testing.assert_close(found[:, :1], 1e6 * scale[:, :1])
+    assert (found[:, 9:] > 0.05).all()  # a query that differs there is not far away for that
 
 
 def test_stacked_episodes_are_each_alone() -> None:

@@ -61,8 +61,9 @@ def class_means(s: Array) -> Array:
     return np.array([s[[y == k for y in SUPPORT_TARGETS]].mean(axis=0) for k in range(N_WAY)])
 
 
-def rectification(s: Array, q: Array, n_pseudo: int | None) -> tuple[Array, Array]:
-    """Liu et al. 2020: shift, pseudo-labels, weighted prototypes."""
+def bd_cspn(s: Array, q: Array) -> Array:
+    """Shift, pseudo-labels, weighted prototypes."""
+    s, q = centred(s, q)
     q = q + s.mean(axis=0) - q.mean(axis=0)
     prototypes = class_means(s)
     probabilities = [softmax(np.array([10 * cos(x, p) for p in prototypes])) for x in q]
@@ -70,26 +71,29 @@ def rectification(s: Array, q: Array, n_pseudo: int | None) -> tuple[Array, Arra
     for k in range(N_WAY):
         mine = [i for i in range(len(q)) if probabilities[i].argmax() == k]
         mine.sort(key=lambda i: -probabilities[i][k])
-        members = [x for x, y in zip(s, SUPPORT_TARGETS, strict=True) if y == k] + [q[i] for i in mine[:n_pseudo]]
+        members = [x for x, y in zip(s, SUPPORT_TARGETS, strict=True) if y == k] + [q[i] for i in mine[:4]]
         weights = softmax(np.array([10 * cos(x, prototypes[k]) for x in members]))
         rectified.append(sum(w * x for w, x in zip(weights, members, strict=True)))
-    return np.array(rectified), q
-
-
-def bd_cspn(s: Array, q: Array) -> Array:
-    prototypes, q = rectification(*centred(s, q), n_pseudo=4)
-    return np.array([[10 * cos(x, p) for p in prototypes] for x in q])
+    return np.array([[10 * cos(x, p) for p in rectified] for x in q])
 
 
 def laplacian_shot(s: Array, q: Array) -> Array:
-    prototypes, q = rectification(*centred(s, q), n_pseudo=None)
+    s, q = centred(s, q)
+    q = q + s.mean(axis=0) - q.mean(axis=0)
+    means = class_means(s)
+    joined: list[list[Array]] = [[], [], []]
+    for x, y in [*zip(s, SUPPORT_TARGETS.tolist(), strict=True), *((x, None) for x in q)]:
+        p = softmax(np.array([10 * cos(x, m) for m in means]))
+        k = int(p.argmax()) if y is None else y
+        joined[k].append(p[k] * x)
+    prototypes = [sum(xs) / len(xs) for xs in joined]
     a = np.array([[((x - p) ** 2).sum() for p in prototypes] for x in q])
-    neighbours = [sorted((j for j in range(len(q)) if j != i), key=lambda j: ((q[i] - q[j]) ** 2).sum())[:3]
+    neighbours = [sorted((j for j in range(len(q)) if j != i), key=lambda j: ((q[i] - q[j]) ** 2).sum())[:2]
                   for i in range(len(q))]  # fmt: skip
     exponents = -a
     for _ in range(20):
         y = np.array([softmax(row) for row in exponents])
-        exponents = np.array([-a[i] + 0.7 * sum(y[j] for j in neighbours[i]) for i in range(len(q))])
+        exponents = np.array([-a[i] + 0.3 * sum(y[j] for j in neighbours[i]) for i in range(len(q))])
     return exponents
 
 
@@ -120,17 +124,17 @@ def tim_adm(s: Array, q: Array) -> Array:
     return np.log(p(q))
 
 
-def pt_map(s: Array, q: Array) -> Array:
+def pt_map(s: Array, q: Array, sharpness: float = 10.0) -> Array:
     def transform(x: Array) -> Array:
         x = np.array([unit(np.where(row < 0, -1, 1) * (np.abs(row) + 1e-6) ** 0.5) for row in x])
         return np.array([unit(row) for row in x - x.mean(axis=0)])
 
     def plan(c: Array) -> Array:
-        p = np.exp(-10 * np.array([[((x - c_k) ** 2).sum() for c_k in c] for x in q]))
+        log_p = -sharpness * np.array([[((x - c_k) ** 2).sum() for c_k in c] for x in q])
         for _ in range(3000):
-            p /= p.sum(axis=1, keepdims=True)
-            p *= len(q) / N_WAY / p.sum(axis=0)
-        return p
+            log_p -= np.logaddexp.reduce(log_p, axis=1, keepdims=True)
+            log_p += np.log(len(q) / N_WAY) - np.logaddexp.reduce(log_p, axis=0)
+        return np.exp(log_p)
 
     s, q = transform(s), transform(q)
     c = class_means(s)
@@ -297,6 +301,15 @@ def test_plan_has_the_sums_that_it_promises() -> None:
     torch.testing.assert_close(plan.sum(1), torch.ones(N_QUERY, dtype=torch.float64), atol=1e-3, rtol=0)
 
 
+def test_sharp_plans_do_not_underflow() -> None:
+    """The costs of a query differ by up to 4, so exp(-100 cost) is 0 in single precision."""
+    support_z, query_z = draw(12)
+    expected = np.exp(pt_map(support_z.numpy(), query_z.numpy(), sharpness=100.0))
+    plan = PtMapHead(sharpness=100.0)(support_z.float(), SUPPORT_TARGETS, query_z.float()).exp()
+    np.testing.assert_allclose(plan.numpy(), expected, atol=0.02)
+    assert (plan.argmax(-1).numpy() == expected.argmax(-1)).all()
+
+
 def test_tim_finds_what_gradient_descent_on_its_loss_finds() -> None:
     support_z, query_z = draw(11)
     s, q = (torch.tensor(z) for z in centred(support_z.numpy(), query_z.numpy()))
@@ -330,6 +343,7 @@ def test_tim_finds_what_gradient_descent_on_its_loss_finds() -> None:
         (lambda: BdCspnHead(scale=0), "scale is 0; expected a positive number"),
         (lambda: BdCspnHead(n_pseudo=0), "n_pseudo is 0"),
         (lambda: LaplacianShotHead(smoothing=-1), "smoothing is -1"),
+        (lambda: LaplacianShotHead(scale=0), "scale is 0; expected a positive number"),
         (lambda: LaplacianShotHead(n_neighbours=0), "n_neighbours is 0"),
         (lambda: TimHead(support_weight=0), "support_weight is 0"),
         (lambda: TimHead(entropy_weight=-1), "entropy_weight is -1"),

@@ -3,9 +3,12 @@ from __future__ import annotations
 from itertools import chain
 
 import pytest
+import torch
+from jsonargparse import ArgumentError, ArgumentParser
 
 from musicfsl.embedding import embed_dataset
 from musicfsl.errors import EpisodeError, InputError
+from musicfsl.heads import PrototypicalHead
 from musicfsl.partition import Partition
 from musicfsl.training import EpisodicData
 from musicfsl.training.loading import Share
@@ -166,3 +169,33 @@ class TestPartition:
     def test_it_does_not_go_with_named_classes(self, tmp_path) -> None:
         with pytest.raises(InputError, match="leave the classes or the partition out"):
             EpisodicData("synthetic", partition=tmp_path / "p.json", train_classes=["a", "b"], val_classes=["c", "d"])
+
+
+class TestGroupsApart:
+    @pytest.fixture
+    def speakers(self, make_tones):
+        """Tones of which each has clips by the same four players."""
+        tones = make_tones(n_classes=7, name="spoken")
+        tones.groups = tones.groups % 4
+        return tones
+
+    def test_in_the_whole_episode(self, set_up, speakers) -> None:
+        data = set_up(speakers, groups_apart="episode")
+        assert data.settings()["groups_apart"] == "episode"
+        for episodes in (data.train_dataloader().dataset, data.evaluation_episodes("test")):
+            groups, drawn = episodes.dataset.groups, episodes.sampler.draw(0, 50)
+            for support, query in zip(groups[drawn.support], groups[drawn.query], strict=True):
+                assert set(support.ravel().tolist()).isdisjoint(query.ravel().tolist())
+        report = data.evaluate("test", torch.eye(len(data.part("test"))), PrototypicalHead())
+        assert "different groups in the whole episode" in str(report)
+
+    def test_needs_groups(self, set_up, speakers) -> None:
+        with pytest.raises(InputError, match=r"no groups to keep apart; give groups \(a data set that has them, with"):
+            set_up(speakers, groups_apart="episode", split_groups=False)
+
+    def test_is_a_setting_of_musicfsl_fit(self) -> None:
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_class_arguments(EpisodicData, "data")
+        assert parser.parse_args(["--data.groups_apart=episode"]).data.groups_apart == "episode"
+        with pytest.raises(ArgumentError, match="groups_apart"):
+            parser.parse_args(["--data.groups_apart=all"])

@@ -99,7 +99,6 @@ class TaggingData(ResumableData):
         self.seed, self.num_workers, self.cache_dir = seed, num_workers, cache_dir
         self._opened: dict[Stage, ClassConditionalDataset] = {}
         self._parts: dict[Stage, ClassConditionalDataset] = {}
-        self._standalone: Encoder | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -232,13 +231,3 @@ class TaggingData(ResumableData):
 
     def _settings_of_front_end(self) -> dict[str, Any]:
         return self._encoder().front_end.settings()
-
-    def _encoder(self) -> Encoder:
-        module = None if self.trainer is None else self.trainer.lightning_module
-        encoder = getattr(module, "encoder", self._standalone)
-        if not isinstance(encoder, Encoder):
-            raise InputError(
-                "TaggingData takes its front end from the learner; call trainer.fit(learner, datamodule=...), or "
-                "setup_for(encoder) where nothing is trained"
-            )
-        return encoder
