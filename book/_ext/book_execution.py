@@ -38,8 +38,8 @@ DATASET_VARIABLE = "MUSICFSL_DATASET"
 DEFAULT_DATASET = "synthetic"
 
 _FOLDER_VARIABLES = ("MUSICFSL_CACHE", "MUSICFSL_DATA")
-#: A published network's name, or the path of its file, for the chapter that stands on one.
-_NETWORK_VARIABLE = "MUSICFSL_CNN14"
+#: What readers may bring to single chapters: a published network, by its name or path, or a folder of sounds.
+_READERS_VARIABLES = ("MUSICFSL_AST", "MUSICFSL_CNN14", "MUSICFSL_SOUNDS")
 
 #: What kernels are told. Progress bars and remarks would be frozen into the page.
 _KERNEL_ENVIRONMENT = {
@@ -82,15 +82,15 @@ def fingerprint_of(source: str) -> str | None:
     package = _package()
     used = package.used_by("\n".join(TransformerManager().transform_cell(cell) for cell in cells))
     parts = [package.fingerprint(used), _state_of(dataset_in_use()), _environment()]
-    if any(_NETWORK_VARIABLE in cell for cell in cells):
-        parts.append(_network_in_use())
+    asked_for = [name for name in _READERS_VARIABLES if any(name in cell for cell in cells)]
+    parts += [_state_of(_brought(name)) for name in asked_for]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _network_in_use() -> str:
-    """The name of the published network that is asked for, or the absolute path of its file; empty for none."""
-    chosen = os.environ.get(_NETWORK_VARIABLE, "")
-    return str(Path(chosen).absolute()) if chosen and Path(chosen).is_file() else chosen
+def _brought(variable: str) -> str:
+    """What a reader brings: a name, or the absolute path of a file or folder, for kernels run elsewhere; or nothing."""
+    chosen = os.environ.get(variable, "")
+    return str(Path(chosen).absolute()) if chosen and Path(chosen).exists() else chosen
 
 
 @cache
@@ -100,7 +100,7 @@ def _package() -> Package:
 
 @cache
 def _state_of(dataset: str) -> str:
-    """Changes when a data set does: for a folder, with its files' names, sizes and times."""
+    """Changes when a data set (or network) does: for a file or folder, with names, sizes and times."""
     folder = Path(dataset)
     if not folder.is_absolute():
         return f"{dataset} {os.environ.get('MUSICFSL_DATA', '')}"
@@ -144,7 +144,7 @@ def _prepare_kernels(app: Sphinx) -> None:
             **_KERNEL_ENVIRONMENT,
             **folders,
             DATASET_VARIABLE: dataset_in_use(),
-            _NETWORK_VARIABLE: _network_in_use(),
+            **{name: _brought(name) for name in _READERS_VARIABLES if name in os.environ},
             "PYTHONPATH": search_path,
         },
     }

@@ -22,10 +22,10 @@ __all__ = ["run"]
 def run(arguments: Sequence[str]) -> Printed:
     """Runs the command; see `musicfsl.cli`."""
     options = _parser().parse_args(arguments)
-    _check(options)
+    saved_as = _check(options)
     with _warnings_in_one_line():
         classifier = _classifier(options)
-        saved = None if options.save is None else str(classifier.save(options.save))
+        saved = None if saved_as is None else str(classifier.save(saved_as))
         files, answers, failed = _answers(classifier, _recordings(options.recordings), options)
     results = [{"recording": file, **_as_json(answer)} for file, answer in zip(files, answers, strict=True)]
     result = {
@@ -71,13 +71,17 @@ def _parser() -> CommandParser:
     )
     parser.add_argument("--top", type=int, default=3, metavar="N", help="classes that are printed (default 3)")
     parser.add_argument("--explain", type=int, default=0, metavar="N", help="print the N nearest examples too")
+    parser.add_argument("--overwrite", action="store_true", help="let --save replace a file that exists")
     parser.add_argument("--strict", action="store_true", help="fail where an example or a recording cannot be used")
     parser.add_argument("--device", help="cpu, cuda, mps (default cpu)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
 
 
-def _check(options: argparse.Namespace) -> None:
+def _check(options: argparse.Namespace) -> Path | None:
+    """Finds what is wrong with the options before anything that takes longer; returns where to save."""
+    from musicfsl.annotation.writers import check_new
+
     if (options.support is None) == (options.classifier is None):
         raise InputError("give either --support, a folder of examples, or --classifier, a file that --save wrote")
     if not options.recordings and options.save is None:
@@ -89,6 +93,7 @@ def _check(options: argparse.Namespace) -> None:
                 raise InputError(f"{option} is given, but {options.classifier} has its own; give it with --support")
     if options.top < 1 or options.explain < 0:
         raise InputError(f"--top is {options.top} and --explain {options.explain}; expected 1 or more, and 0 or more")
+    return None if options.save is None else check_new(options.save, options.overwrite)
 
 
 def _classifier(options: argparse.Namespace) -> FewShotClassifier:

@@ -201,16 +201,24 @@ def test_a_data_set_keeps_its_name_even_where_a_folder_bears_it(
     assert book_execution.dataset_in_use() == "synthetic"
 
 
-def test_a_network_is_looked_at_by_the_pages_that_ask_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    other, asking = (HEADER + page for page in (ERRORS, ERRORS.replace("import os", "import os  # MUSICFSL_CNN14")))
+@pytest.mark.parametrize("variable", ["MUSICFSL_AST", "MUSICFSL_CNN14", "MUSICFSL_SOUNDS"])
+def test_what_a_reader_brings_is_looked_at_by_the_pages_that_ask_for_it(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, asking = (HEADER + page for page in (ERRORS, ERRORS.replace("import os", f"import os  # {variable}")))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cnn14.pth").write_text("weights")
+    (tmp_path / "sounds").mkdir()
+    (tmp_path / "sounds" / "a.wav").write_text("sound")
     seen = []
-    for named in ("", "Cnn14_mAP=0.431", "cnn14.pth"):
-        monkeypatch.setenv("MUSICFSL_CNN14", named)
+    for named in ("", "Cnn14_mAP=0.431", "cnn14.pth", "sounds"):
+        monkeypatch.setenv(variable, named)
         seen.append((book_execution.fingerprint_of(asking), book_execution.fingerprint_of(other)))
-    assert len({a for a, _ in seen}) == 3 and len({b for _, b in seen}) == 1
-    assert book_execution._network_in_use() == str(tmp_path / "cnn14.pth")  # kernels run in another folder
+    assert len({a for a, _ in seen}) == 4 and len({b for _, b in seen}) == 1
+    assert book_execution._brought(variable) == str(tmp_path / "sounds")  # kernels run in another folder
+    book_execution._state_of.cache_clear()
+    (tmp_path / "sounds" / "b.wav").write_text("another")
+    assert book_execution.fingerprint_of(asking) != seen[-1][0]
 
 
 def test_the_examples_of_the_extensions_are_right() -> None:

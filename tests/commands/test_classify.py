@@ -92,6 +92,11 @@ def test_a_classifier_is_kept_and_used_again(capsys, sounds: Path, query: Path, 
     assert run(capsys, query, "--classifier", kept) == first
     code, _, err = run(capsys, query, "--classifier", kept, "--method", "ridge")
     assert code == 2 and "--method is given, but" in err
+    before = kept.read_bytes()
+    again = ["--support", sounds, "--encoder", "mfcc", "--save", kept]
+    code, _, err = run(capsys, *again)
+    assert code == 2 and "mine.safetensors exists already" in err and kept.read_bytes() == before
+    assert run(capsys, *again, "--overwrite")[0] == 0 and kept.read_bytes() != before
 
 
 def test_bad_examples_are_named_in_one_line_or_refused(capsys, sounds: Path, query: Path) -> None:
