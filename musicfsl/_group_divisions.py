@@ -36,7 +36,7 @@ def divide_class(
         cuts = np.flatnonzero((before >= n_support) & (total - before >= n_query))
         if len(cuts):
             on_support_side = np.zeros(len(clips), dtype=bool)
-            on_support_side[order[: rng.choice(cuts) + 1]] = True
+            on_support_side[order[: cuts[rng.integers(len(cuts))] + 1]] = True
             divisions.append(on_support_side[number])
         if len(divisions) == N_DIVISIONS:
             return divisions
@@ -79,7 +79,7 @@ def divide_classes(
         cuts = np.flatnonzero(((before >= n_support) & (before <= most)).all(axis=1))
         if len(cuts):
             side = np.zeros(len(known), dtype=bool)
-            side[order[: rng.choice(cuts) + 1]] = True
+            side[order[: cuts[rng.integers(len(cuts))] + 1]] = True
             sides.append(side)
         if len(sides) == N_DIVISIONS:
             break
