@@ -21,6 +21,7 @@ MEASUREMENTS = (
     "multiband",
     "ast",
     "annotate",
+    "classify",
     "methods",
 )
 

@@ -11,7 +11,7 @@ import soundfile
 import torch
 
 from benchmarks import __main__ as bench
-from benchmarks import annotate, decoding, episodes, imports, real, spectrogram, synthetic, training
+from benchmarks import annotate, classify, decoding, episodes, imports, real, spectrogram, synthetic, training
 from benchmarks.names import same_instrument, without_instruments
 from benchmarks.rows import Row, as_table, in_new_process
 from musicfsl import EpisodeDataset, SyntheticInstruments
@@ -53,6 +53,19 @@ def test_a_missed_target_is_an_exit_code(monkeypatch: pytest.MonkeyPatch, capsys
 def test_a_failing_process_is_named() -> None:
     with pytest.raises(RuntimeError, match="benchmarks.rows:best_of failed: TypeError"):
         in_new_process("benchmarks.rows:best_of")
+
+
+def test_one_recording_is_classified_by_the_peer(tmp_path: Path) -> None:
+    classify.write_sounds(tmp_path, seconds=1.0)
+    assert in_new_process("benchmarks.classify:class_with_librosa", str(tmp_path)) == "class 0"
+    assert in_new_process("benchmarks.classify:warm_with_librosa", str(tmp_path)) > 0
+
+
+@pytest.mark.slow
+def test_classifying_from_a_cold_start() -> None:
+    cold, warm = classify.measure(repeats=1, seconds=1.0)
+    assert cold.met is not None and warm.met is not None
+    assert cold.ours.endswith(" s") and warm.ours.endswith(" ms")
 
 
 @pytest.mark.slow

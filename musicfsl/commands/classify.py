@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musicfsl.commands.shared import CommandParser, Printed
+from musicfsl.commands.shared import CommandParser, Printed, quick_imports
 from musicfsl.errors import AudioError, InputError
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ def run(arguments: Sequence[str]) -> Printed:
     """Runs the command; see `musicfsl.cli`."""
     options = _parser().parse_args(arguments)
     saved_as = _check(options)
+    with quick_imports():
+        import musicfsl.classifier.checkpoints  # noqa: F401 - brings all that is needed below
     with _warnings_in_one_line():
         classifier = _classifier(options)
         saved = None if saved_as is None else str(classifier.save(saved_as))
@@ -80,8 +82,6 @@ def _parser() -> CommandParser:
 
 def _check(options: argparse.Namespace) -> Path | None:
     """Finds what is wrong with the options before anything that takes longer; returns where to save."""
-    from musicfsl.annotation.writers import check_new
-
     if (options.support is None) == (options.classifier is None):
         raise InputError("give either --support, a folder of examples, or --classifier, a file that --save wrote")
     if not options.recordings and options.save is None:
@@ -93,7 +93,11 @@ def _check(options: argparse.Namespace) -> Path | None:
                 raise InputError(f"{option} is given, but {options.classifier} has its own; give it with --support")
     if options.top < 1 or options.explain < 0:
         raise InputError(f"--top is {options.top} and --explain {options.explain}; expected 1 or more, and 0 or more")
-    return None if options.save is None else check_new(options.save, options.overwrite)
+    if options.save is None:
+        return None
+    with quick_imports():
+        from musicfsl.annotation.writers import check_new
+    return check_new(options.save, options.overwrite)
 
 
 def _classifier(options: argparse.Namespace) -> FewShotClassifier:
