@@ -75,6 +75,14 @@ def test_a_broken_file_among_good_ones(folder: Path) -> None:
         compare_sounds(folder, ["mfcc"], strict=True, **SMALL)
 
 
+def test_a_clipped_recording_is_named_once_for_all_encoders(folder: Path) -> None:
+    square = np.clip(5 * np.sin(np.arange(16000) / 10), -1, 1)
+    soundfile.write(folder / "oud" / "clipped.wav", square, 16000)
+    with pytest.warns(UserWarning, match="clipped") as said:
+        compare_sounds(folder, {"mfcc": MfccEncoder(), "conv": small_encoder()}, **SMALL)
+    assert ["clipped.wav" in str(each.message) for each in said] == [True]
+
+
 def test_copies(folder: Path) -> None:
     first, second = sorted((folder / "oud").iterdir())[:2]
     shutil.copy(first, folder / "oud" / "copy.wav")
